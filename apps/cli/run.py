@@ -1,0 +1,117 @@
+"""`fieldwork run`: train, evaluate, explain and publish one pipeline, or all of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from apps.cli.console import JsonTarget, console, say
+from apps.cli.guard import Debug, explain, report
+from apps.cli.overrides import parse_overrides
+from apps.cli.summary import overview, show_summary
+from pipelines import catalogue
+from shared.errors import RequestError, Stopped
+
+
+class Preset(StrEnum):
+    """How much is computed; every pipeline's `config.py` says what each preset means there."""
+
+    tiny = "tiny"
+    quick = "quick"
+    full = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What the user asked for, the same for every pipeline of one command."""
+
+    preset: str
+    source: str
+    overrides: Mapping[str, Any]
+    use_cache: bool
+    quiet: bool
+    debug: bool
+
+
+def run(
+    pipeline: Annotated[str | None, typer.Argument(help="Name of a pipeline (see `fieldwork list`).")] = None,
+    all_pipelines: Annotated[
+        bool, typer.Option("--all", help="Run every pipeline, one after another.")
+    ] = False,
+    preset: Annotated[Preset, typer.Option(help="How much to compute.")] = Preset.quick,
+    data: Annotated[
+        str, typer.Option(metavar="SOURCE", help="synthetic, the name of a public data set, or a path.")
+    ] = "synthetic",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one config value. May be repeated."),
+    ] = None,
+    json_target: Annotated[
+        str | None, typer.Option("--json", metavar="FILE|-", help="Write the result as JSON; - is stdout.")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute every step again.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no summary.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Run a pipeline: ingest, check, train, evaluate, explain, publish."""
+    if all_pipelines == (pipeline is not None):
+        raise RequestError("Expected either one PIPELINE or --all. `fieldwork list` shows the pipelines.")
+    if all_pipelines and (settings or data != "synthetic"):
+        raise RequestError("Expected --data and --set with one PIPELINE: they mean something else in each.")
+    target = JsonTarget(json_target)
+    request = RunRequest(preset.value, data, parse_overrides(settings or ()), not no_cache, quiet, debug)
+    if pipeline is not None:
+        _run_one(catalogue.find(pipeline), request, target)
+    else:
+        _run_all(request, target)
+
+
+def _run_one(pipeline: catalogue.Pipeline, request: RunRequest, target: JsonTarget) -> None:
+    with target.reserved():
+        summary = _execute(pipeline, request)
+        if not request.quiet:
+            show_summary(console(), summary)
+    target.write(summary)
+
+
+def _run_all(request: RunRequest, target: JsonTarget) -> None:
+    """One failing pipeline does not stop the others; a request to stop does."""
+    summaries: dict[str, dict[str, Any]] = {}
+    failures: dict[str, dict[str, Any]] = {}
+    with target.reserved():
+        for pipeline in catalogue.PIPELINES:
+            try:
+                summaries[pipeline.name] = _execute(pipeline, request)
+            except Stopped:
+                raise
+            except Exception as error:
+                report(error, debug=request.debug, prefix=f"{pipeline.name}: ")
+                message, exit_code = explain(error)
+                failures[pipeline.name] = {"error": message, "exit_code": exit_code}
+            else:
+                if not request.quiet:
+                    show_summary(console(), summaries[pipeline.name])
+        if not request.quiet:
+            console().print(overview(catalogue.PIPELINES, summaries, failures))
+    target.write({"runs": summaries, "failures": failures})
+    if failures:
+        raise typer.Exit(1)
+
+
+def _execute(pipeline: catalogue.Pipeline, request: RunRequest) -> dict[str, Any]:
+    """Run the flow and return its summary as the JSON object that `--json` writes."""
+    if not request.quiet:
+        say(f"{pipeline.name}: preset {request.preset}, data {request.source}", stderr=True)
+    summary = pipeline.flow().run(
+        request.preset,
+        request.source,
+        request.overrides,
+        use_cache=request.use_cache,
+        progress=sys.stderr.isatty() and not request.quiet,
+    )
+    return summary.model_dump(mode="json")

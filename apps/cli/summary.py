@@ -1,0 +1,117 @@
+"""The closing view of a run, made from the same JSON object that `--json` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from apps.cli.console import NO_NUMBER, duration, interval, number, plain, table
+from pipelines.catalogue import Pipeline
+
+Summary = Mapping[str, Any]
+
+
+def show_summary(console: Console, summary: Summary) -> None:
+    """Headline metrics beside the baselines, the verdict, and where everything is."""
+    console.print()
+    console.print(metric_table(summary))
+    console.print()
+    for label, text in _facts(summary):
+        console.print(f"{label:<12} {plain(text)}", soft_wrap=True)
+    console.print()
+
+
+def metric_table(summary: Summary) -> Table:
+    """One row per metric of the test part; the model first, then each baseline on the same split."""
+    metrics = summary["metrics"]
+    baselines = summary.get("baselines") or {}
+    shown = [name for name in metrics if name.startswith("test/")] or list(metrics)
+    rows = [
+        (
+            _metric_label(name, metrics[name]),
+            interval(metrics[name]),
+            *(interval(values.get(name) or {}) for values in baselines.values()),
+        )
+        for name in shown
+    ]
+    columns = (summary["pipeline"], "model", *(name.replace("_", " ") for name in baselines))
+    return table(columns, rows, right=columns[1:])
+
+
+def _metric_label(name: str, metric: Mapping[str, Any]) -> str:
+    unit = f" ({metric['unit']})" if metric.get("unit") else ""
+    direction = {True: " ↑", False: " ↓"}.get(metric.get("higher_is_better"), "")
+    return f"{name}{unit}{direction}"
+
+
+def _facts(summary: Summary) -> list[tuple[str, str]]:
+    rows = summary.get("rows") or {}
+    seconds = summary.get("seconds") or {}
+    facts = [
+        ("verdict", summary.get("verdict")),
+        ("explanation", _explanation(summary.get("explanation") or {})),
+        ("model", model_line(summary.get("model") or {})),
+        ("data", f"{summary.get('contract')}: " + _pairs(rows, number)),
+        ("training", _training(summary.get("training") or {})),
+        ("time", _pairs(seconds, duration)),
+        ("bundle", (summary.get("model") or {}).get("bundle")),
+        ("report", summary.get("report")),
+    ]
+    return [(label, str(text)) for label, text in facts if text]
+
+
+def model_line(model: Mapping[str, Any]) -> str:
+    """`credit_scoring version 3, champion` or `..., not promoted`; empty when nothing was published."""
+    if not model.get("name"):
+        return ""
+    standing = "promoted to champion" if model.get("promoted") else "not promoted"
+    return f"{model['name']} version {model.get('version')}, {standing}"
+
+
+def _explanation(explanation: Mapping[str, Any]) -> str:
+    if not explanation.get("method"):
+        return ""
+    standing = {True: "faithful", False: "NOT faithful: do not rely on it"}
+    checked = standing.get(explanation.get("faithful"), "not checked")
+    error = explanation.get("completeness_error")
+    return f"{explanation['method']}, {checked}, completeness error {number(error)}"
+
+
+def _training(training: Mapping[str, Any]) -> str:
+    parts = [str(training["device"])] if training.get("device") else []
+    if training.get("epochs") is not None:
+        parts.append(f"{number(training['epochs'])} epochs")
+    if training.get("samples_per_second") is not None:
+        parts.append(f"{number(float(training['samples_per_second']))} samples/s")
+    return ", ".join(parts)
+
+
+def _pairs(values: Mapping[str, Any], form: Any) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {form(value)}" for name, value in values.items())
+
+
+def overview(
+    pipelines: Sequence[Pipeline], summaries: Mapping[str, Summary], failures: Mapping[str, Mapping[str, Any]]
+) -> Table:
+    """The last table of `run --all`: one row per pipeline, failed ones with their reason."""
+    rows = []
+    for pipeline in pipelines:
+        if pipeline.name in failures:
+            rows.append((pipeline.name, "failed", NO_NUMBER, NO_NUMBER, failures[pipeline.name]["error"]))
+            continue
+        summary = summaries[pipeline.name]
+        metric = summary["metrics"].get(pipeline.headline) or {}
+        seconds = sum(value or 0.0 for value in (summary.get("seconds") or {}).values())
+        rows.append(
+            (
+                pipeline.name,
+                "ok",
+                f"{pipeline.headline} {interval(metric)}",
+                duration(seconds),
+                summary.get("verdict") or "",
+            )
+        )
+    return table(("pipeline", "result", "headline", "time", "verdict"), rows)

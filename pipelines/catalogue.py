@@ -1,0 +1,87 @@
+"""The pipelines that exist: names, contracts, and where the flow of each is.
+
+Imports nothing heavy, so that the command line can list and look up pipelines at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from shared.errors import RequestError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from shared.publishing.summary import RunSummary
+
+
+class Flow(Protocol):
+    """What the `flow` module of every pipeline offers to the applications."""
+
+    def run(
+        self,
+        preset: str,
+        source: str,
+        overrides: Mapping[str, Any],
+        *,
+        use_cache: bool = True,
+        progress: bool,
+    ) -> RunSummary:
+        """Train, evaluate, explain and publish. `overrides` maps dotted config keys to plain values."""
+        ...
+
+    def score(self, input_path: Path, output_path: Path, *, version: str, explain: bool) -> BaseModel:
+        """Score a file with a published model; `version` is `champion` or a version number."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One entry of the catalogue."""
+
+    name: str
+    title: str
+    question: str
+    input_contract: str
+    output_contract: str
+    module: str
+    sources: tuple[str, ...]
+    headline: str
+    """The metric that stands for the pipeline where there is room for one, for example `test/roc_auc`."""
+
+    def flow(self) -> Flow:
+        """Import the flow module. Takes seconds the first time: it pulls in torch and Prefect."""
+        return cast(Flow, importlib.import_module(f"{self.module}.flow"))
+
+
+PIPELINES: tuple[Pipeline, ...] = (
+    Pipeline(
+        name="credit_scoring",
+        title="Credit scoring",
+        question="How likely is this applicant to default, and what are the main reasons?",
+        input_contract="credit_applications",
+        output_contract="credit_decisions",
+        module="pipelines.credit_scoring",
+        sources=("synthetic", "german_credit", "taiwan_default"),
+        headline="test/roc_auc",
+    ),
+)
+
+
+def find(name: str) -> Pipeline:
+    """Look a pipeline up by name, with `-` or `_` between the words.
+
+    Raises RequestError that names the closest matches when there is no such pipeline.
+    """
+    wanted = name.strip().lower().replace("-", "_")
+    names = [pipeline.name for pipeline in PIPELINES]
+    if wanted in names:
+        return PIPELINES[names.index(wanted)]
+    close = difflib.get_close_matches(wanted, names, n=3)
+    hint = f"Did you mean {' or '.join(close)}?" if close else "`fieldwork list` shows them all."
+    raise RequestError(f"Expected the name of a pipeline. Received {name!r}. {hint}")

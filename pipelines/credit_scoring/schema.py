@@ -1,0 +1,206 @@
+"""What a lender's table holds: the small declaration that lets different tables in under one contract.
+
+Every lender has other columns. The contract `credit_applications` fixes what is common (id, outcome, date)
+and is open for the rest; a `LenderSchema` declares the rest: numeric and categorical features, special
+codes, protected attributes, what an applicant may change and in which direction risk may only move.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shared.contracts.contract import Contract, Property, load
+from shared.errors import RequestError
+
+CONTRACT = "credit_applications"
+# Columns that the contract itself names; everything else is the lender's.
+COMMON_COLUMNS = ("application_id", "defaulted", "application_date", "group_id")
+
+# Names under which lawful-discrimination attributes usually arrive. An undeclared table must not turn them
+# into features by accident; a declared schema says for itself what they are.
+PROTECTED_NAMES = frozenset(
+    "sex gender age age_years birth_year date_of_birth race ethnicity nationality religion marital_status "
+    "marriage foreign_worker disability pregnancy personal_status_sex".split()
+)
+
+
+class _Column(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="column name in the contract's table")
+    label: str = Field("", description="name in plain words, used in figures and letters")
+
+    @property
+    def title(self) -> str:
+        """The name that people read."""
+        return self.label or self.name.replace("_", " ")
+
+
+class NumericColumn(_Column):
+    """A number. Special codes are states, not amounts: each gets an input of its own."""
+
+    unit: str = Field("", description="unit of the values, for example EUR or months")
+    minimum: float | None = Field(None, description="smallest value that is not an error")
+    maximum: float | None = Field(None, description="largest value that is not an error")
+    special_codes: Mapping[float, str] = Field(
+        default_factory=dict, description="codes that are not amounts and what they mean, e.g. -9: no record"
+    )
+    risk: Literal["rises", "falls"] | None = Field(
+        None, description="hard constraint: the estimated risk may only rise (fall) as the value grows"
+    )
+    may_change: Literal["up", "down", "both"] | None = Field(
+        None, description="direction in which an applicant can change it; None: not for recourse"
+    )
+    reason: str = Field("", description="phrase for an adverse-action letter")
+
+
+class CategoricalColumn(_Column):
+    """A value out of a list. Levels unseen or rare in training share one `other` input."""
+
+    levels: Mapping[str, str] = Field(
+        default_factory=dict, description="allowed values and their meaning; empty: whatever occurs"
+    )
+    may_change: bool = Field(False, description="whether an applicant can change it")
+    reason: str = Field("", description="phrase for an adverse-action letter")
+
+
+class ProtectedColumn(_Column):
+    """An attribute that is audited and never a feature."""
+
+    upper_edges: tuple[float, ...] = Field(
+        (), description="numbers are grouped into bands with these inclusive upper ends, in years for an age"
+    )
+    levels: Mapping[str, str] = Field(default_factory=dict, description="values and their meaning")
+
+
+class LenderSchema(BaseModel):
+    """The lender's part of the contract; travels in the bundle so that scoring checks the same columns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="short name of the table, for example german_credit")
+    phrases_version: str = Field("1.0.0", description="version of the reason phrases")
+    numeric: tuple[NumericColumn, ...] = ()
+    categorical: tuple[CategoricalColumn, ...] = ()
+    protected: tuple[ProtectedColumn, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_distinct(self) -> "LenderSchema":
+        names = [column.name for column in (*self.numeric, *self.categorical, *self.protected)]
+        twice = sorted({name for name in names if names.count(name) > 1 or name in COMMON_COLUMNS})
+        if twice:
+            raise ValueError(f"Expected each column once. Received more than one declaration of {', '.join(twice)}.")
+        if not self.features:
+            raise ValueError("Expected at least one numeric or categorical feature. Received none.")
+        return self
+
+    @property
+    def features(self) -> tuple[NumericColumn | CategoricalColumn, ...]:
+        """Model inputs in table order: numeric, then categorical. Protected attributes are not among them."""
+        return (*self.numeric, *self.categorical)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the model inputs."""
+        return tuple(column.name for column in self.features)
+
+    def feature(self, name: str) -> NumericColumn | CategoricalColumn:
+        """The declaration of one feature."""
+        return next(column for column in self.features if column.name == name)
+
+    def contract(self, *, scoring: bool = False) -> Contract:
+        """The contract `credit_applications` with this lender's columns.
+
+        Scoring needs the features alone: protected attributes are not asked of an applicant to be scored.
+        """
+        properties = [_numeric_property(column) for column in self.numeric]
+        properties += [_categorical_property(column) for column in self.categorical]
+        if not scoring:
+            properties += [_protected_property(column) for column in self.protected]
+        return load(CONTRACT).extended(properties, suffix=self.name)
+
+
+def _numeric_property(column: NumericColumn) -> Property:
+    return Property(
+        name=column.name,
+        logical_type="number",
+        description=column.title,
+        unit=column.unit,
+        minimum=column.minimum,
+        maximum=column.maximum,
+        special_codes=tuple(column.special_codes),
+    )
+
+
+def _categorical_property(column: CategoricalColumn) -> Property:
+    return Property(
+        name=column.name, logical_type="string", description=column.title, valid_values=tuple(column.levels) or None
+    )
+
+
+def _protected_property(column: ProtectedColumn) -> Property:
+    return Property(
+        name=column.name,
+        logical_type="number" if column.upper_edges else "string",
+        description=f"{column.title} (protected: audited, never a feature)",
+        optional=True,
+    )
+
+
+def infer_schema(frame: pl.DataFrame, name: str) -> LenderSchema:
+    """The schema of an undeclared table: numbers are numeric features, text is categorical.
+
+    Columns that carry the usual name of a protected attribute are set aside for the audit. Declare the columns
+    (`--set data.columns=columns.yaml`) to say otherwise, and to name units, special codes and directions.
+    """
+    numeric, categorical, protected = [], [], []
+    for column, dtype in frame.schema.items():
+        if column in COMMON_COLUMNS:
+            continue
+        if column.lower() in PROTECTED_NAMES:
+            protected.append(ProtectedColumn(name=column, upper_edges=(25, 40, 60) if dtype.is_numeric() else ()))
+        elif dtype.is_numeric():
+            numeric.append(NumericColumn(name=column))
+        else:
+            categorical.append(CategoricalColumn(name=column))
+    if not numeric and not categorical:
+        raise RequestError(
+            f"Expected feature columns in {name}. Received only {', '.join(frame.columns) or 'no columns'}.\n"
+            "Add the applicants' features, or declare them with --set data.columns=columns.yaml."
+        )
+    return LenderSchema(
+        name=name, numeric=tuple(numeric), categorical=tuple(categorical), protected=tuple(protected)
+    )
+
+
+class ColumnMap(BaseModel):
+    """How a user's own table becomes the contract's table (`--set data.columns=FILE.yaml`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    application_id: str | None = Field(None, description="column that identifies an application; None: row number")
+    defaulted: str | None = Field(None, description="outcome column; needed for training")
+    default_value: Any = Field(1, description="value of the outcome column that means default")
+    repaid_value: Any = Field(0, description="value of the outcome column that means no default")
+    application_date: str | None = Field(None, description="date column; when given, the split follows time")
+    group_id: str | None = Field(None, description="applicant id when one applicant has several applications")
+    separator: str | None = Field(None, description="field separator of a text file; None: found by itself")
+    numeric: tuple[NumericColumn, ...] = ()
+    categorical: tuple[CategoricalColumn, ...] = ()
+    protected: tuple[ProtectedColumn, ...] = ()
+    rename: Mapping[str, str] = Field(default_factory=dict, description="column in the file -> name here")
+
+    @property
+    def declares_features(self) -> bool:
+        """Whether the map says which columns are features; otherwise they are inferred."""
+        return bool(self.numeric or self.categorical)
+
+    def schema_for(self, frame: pl.DataFrame, name: str) -> LenderSchema:
+        """The declared schema, or the inferred one where nothing is declared."""
+        if not self.declares_features:
+            return infer_schema(frame, name)
+        return LenderSchema(
+            name=name, numeric=self.numeric, categorical=self.categorical, protected=self.protected
+        )

@@ -1,0 +1,306 @@
+"""One column or array of a contract: what its values may be, and the way to and from ODCS."""
+
+import datetime
+import math
+from typing import Any, Literal, Self
+
+from open_data_contract_standard.model import CustomProperty, DataQuality, SchemaProperty
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
+
+from shared.contracts.quality import QualityRule, parse_quality
+
+LogicalType = Literal[
+    "string", "integer", "number", "boolean", "date", "timestamp", "time", "array", "object"
+]
+Value = StrictBool | StrictInt | StrictFloat | StrictStr
+Bound = StrictInt | StrictFloat | StrictStr
+
+# Columns that the quarantine adds. An input that carries them is an earlier quarantine file.
+RESERVED_NAMES = frozenset({"row_number", "broken_rules"})
+
+_OPTION_FIELDS = {
+    "minimum": "minimum",
+    "maximum": "maximum",
+    "exclusiveMinimum": "exclusive_minimum",
+    "exclusiveMaximum": "exclusive_maximum",
+    "pattern": "pattern",
+    "minLength": "min_length",
+    "maxLength": "max_length",
+}
+_CUSTOM_FIELDS = {
+    "unit": "unit",
+    "optionalColumn": "optional",
+    "specialCodes": "special_codes",
+    "finite": "finite",
+    "tensorShape": "tensor_shape",
+    "dtype": "dtype",
+    "samplingRateHz": "sampling_rate_hz",
+    "layout": "layout",
+}
+# Options that state what is checked anyway: ISO forms, and UTC where a timestamp has no offset.
+_HARMLESS_OPTIONS: dict[tuple[str, str], set[Any]] = {
+    ("date", "format"): {"yyyy-MM-dd"},
+    ("timestamp", "timezone"): {True, False},
+    ("timestamp", "defaultTimezone"): {"UTC", "Etc/UTC"},
+}
+
+
+class Property(BaseModel):
+    """What the values of one column (or array) may be. Raises ValidationError when it contradicts itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, description="Column name, exactly as in the data")
+    logical_type: LogicalType = Field(description="ODCS logical type")
+    description: str = Field("", description="What the value means")
+    classification: str | None = Field(
+        None, description="Sensitivity: public, internal, confidential, restricted"
+    )
+    required: bool = Field(False, description="No null is allowed (the column may still be optional)")
+    optional: bool = Field(False, description="The whole column may be absent")
+    unique: bool = Field(False, description="No value occurs in two rows")
+    primary_key: bool = Field(False, description="Part of the key that identifies a row")
+    minimum: Bound | None = Field(None, description="Smallest value, in `unit`; ISO text for dates and times")
+    maximum: Bound | None = Field(None, description="Largest value, in `unit`; ISO text for dates and times")
+    exclusive_minimum: Bound | None = Field(None, description="Values are greater than this, in `unit`")
+    exclusive_maximum: Bound | None = Field(None, description="Values are less than this, in `unit`")
+    valid_values: tuple[Value, ...] | None = Field(None, description="The only values allowed")
+    pattern: str | None = Field(
+        None, description="Regular expression (Rust syntax) found in every text; anchor with ^ $"
+    )
+    min_length: int | None = Field(None, ge=0, description="Fewest characters of a text")
+    max_length: int | None = Field(None, ge=0, description="Most characters of a text")
+    unit: str = Field("", description="Unit of the values; '1' for none")
+    special_codes: tuple[Value, ...] = Field(
+        (), description="Codes such as -9 that are exempt from the value rules"
+    )
+    finite: bool = Field(True, description="NaN and infinity are not allowed")
+    tensor_shape: tuple[int | str | None, ...] | None = Field(
+        None,
+        description="Shape of an array: sizes, null for any size, a name for a size shared between arrays",
+    )
+    dtype: str | None = Field(None, description="NumPy dtype of an array, for example float32")
+    sampling_rate_hz: float | None = Field(None, gt=0, description="Samples per second of a signal, in Hz")
+    layout: str | None = Field(None, description="One letter per axis of an array, for example NCT")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for check in (_check_name, _check_bounds, _check_values, _check_text_rules, _check_array_rules):
+            check(self)
+        return self
+
+    @classmethod
+    def from_odcs(cls, element: SchemaProperty) -> Self:
+        """The property that an ODCS element states. ValueError for an option that nothing here checks."""
+        if element.logicalType is None:
+            raise ValueError("Expected a logicalType. Received none.")
+        if element.properties or element.items:
+            raise ValueError(
+                "Expected a flat column. Received nested properties or items, which are not checked."
+            )
+        fields = _from_options(element) | _from_custom(element)
+        for rule in parse_quality(element.quality, element.name):
+            for field, value in folded(rule).items():
+                if fields.get(field, value) != value:
+                    raise ValueError(f"Expected one statement of {field}. Received two that differ.")
+                fields[field] = value
+        return cls(
+            name=element.name or "",
+            logical_type=element.logicalType,
+            description=element.description or "",
+            classification=element.classification,
+            required=bool(element.required) or bool(fields.pop("required", False)),
+            unique=bool(element.unique) or bool(fields.pop("unique", False)),
+            primary_key=bool(element.primaryKey),
+            **fields,
+        )
+
+    def to_odcs(self) -> SchemaProperty:
+        """The ODCS element that `from_odcs` reads back as an equal property."""
+        options = {
+            key: value for key, field in _OPTION_FIELDS.items() if (value := getattr(self, field)) is not None
+        }
+        quality = None
+        if self.valid_values is not None:
+            arguments = {"validValues": list(self.valid_values)}
+            quality = [
+                DataQuality(metric="invalidValues", arguments=arguments, mustBe=0, dimension="conformity")
+            ]
+        return SchemaProperty(
+            name=self.name,
+            logicalType=self.logical_type,
+            description=self.description or None,
+            classification=self.classification,
+            required=self.required or None,
+            unique=self.unique or None,
+            primaryKey=self.primary_key or None,
+            logicalTypeOptions=options or None,
+            customProperties=self._to_custom() or None,
+            quality=quality,
+        )
+
+    def _to_custom(self) -> list[CustomProperty]:
+        custom = []
+        for key, field in _CUSTOM_FIELDS.items():
+            value = getattr(self, field)
+            if value != type(self).model_fields[field].default:
+                custom.append(
+                    CustomProperty(property=key, value=list(value) if isinstance(value, tuple) else value)
+                )
+        return custom
+
+
+def folded(rule: QualityRule) -> dict[str, Any]:
+    """The property fields that a quality rule amounts to: 'none may be invalid' is a rule on every row.
+
+    Empty for a rule on the whole column (a share, a warning), which is measured after the rows are checked.
+    """
+    if rule.operator != "mustBe" or rule.operand != 0 or not rule.blocking or len(rule.columns) != 1:
+        return {}
+    if rule.metric == "nullValues":
+        return {"required": True}
+    if rule.metric == "duplicateValues":
+        return {"unique": True}
+    if rule.metric == "invalidValues":
+        found = {"valid_values": rule.values, "pattern": rule.pattern}
+        return {field: value for field, value in found.items() if value is not None}
+    return {}
+
+
+def _from_options(element: SchemaProperty) -> dict[str, Any]:
+    fields = {}
+    for key, value in (element.logicalTypeOptions or {}).items():
+        if key in _OPTION_FIELDS:
+            fields[_OPTION_FIELDS[key]] = value
+        elif value not in _HARMLESS_OPTIONS.get((element.logicalType or "", key), ()):
+            raise ValueError(
+                f"Expected options that are checked. Received {key}: {value!r}, which is not: remove it."
+            )
+    return fields
+
+
+def _from_custom(element: SchemaProperty) -> dict[str, Any]:
+    fields = {}
+    for custom in element.customProperties or []:
+        if custom.property in _CUSTOM_FIELDS and custom.value is not None:
+            value = custom.value
+            if custom.property == "tensorShape" and isinstance(value, list):
+                value = [None if size == -1 else size for size in value]
+            fields[_CUSTOM_FIELDS[custom.property]] = str(value) if custom.property == "unit" else value
+    return fields
+
+
+def parse_bound(logical_type: str, bound: Any) -> Any:
+    """A bound or valid value in the Python type that Polars compares with the column."""
+    if logical_type == "date":
+        return datetime.date.fromisoformat(bound)
+    if logical_type == "time":
+        return datetime.time.fromisoformat(bound)
+    if logical_type == "timestamp":
+        moment = datetime.datetime.fromisoformat(bound)
+        return (
+            moment.replace(tzinfo=datetime.UTC) if moment.tzinfo is None else moment.astimezone(datetime.UTC)
+        )
+    return bound
+
+
+def _check_name(prop: Property) -> None:
+    if prop.name in RESERVED_NAMES or not prop.name.isprintable():
+        raise ValueError(
+            f"Expected a printable name that is not kept for the quarantine. Received {prop.name!r}."
+        )
+
+
+def _check_bounds(prop: Property) -> None:
+    pairs = [(prop.minimum, prop.maximum), (prop.exclusive_minimum, prop.exclusive_maximum)]
+    stated = [bound for pair in pairs for bound in pair if bound is not None]
+    if stated and prop.logical_type in ("string", "boolean", "object"):
+        raise ValueError(f"Expected a range on numbers, dates or times. Received one on {prop.logical_type}.")
+    for bound in stated:
+        _require_type(prop, bound, "bound")
+    for low, high in pairs:
+        both = low is not None and high is not None
+        if both and parse_bound(prop.logical_type, low) > parse_bound(prop.logical_type, high):
+            raise ValueError(f"Expected a minimum below the maximum. Received {low} and {high}.")
+
+
+def _check_values(prop: Property) -> None:
+    for value in (*(prop.valid_values or ()), *prop.special_codes):
+        _require_type(prop, value, "valid value or special code")
+    if prop.valid_values == ():
+        raise ValueError("Expected at least one valid value. Received none.")
+
+
+def _require_type(prop: Property, value: Any, role: str) -> None:
+    numeric = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    kinds = {
+        "string": isinstance(value, str),
+        "boolean": isinstance(value, bool),
+        "integer": numeric and value == int(value),
+        "number": numeric,
+        "array": numeric,
+        "object": False,
+    }
+    if prop.logical_type in kinds:
+        fits = kinds[prop.logical_type]
+    else:
+        try:
+            fits = parse_bound(prop.logical_type, value) is not None
+        except (TypeError, ValueError):
+            fits = False
+    if not fits:
+        hint = " Quote it." if prop.logical_type not in ("integer", "number", "array", "boolean") else ""
+        raise ValueError(f"Expected a {role} of type {prop.logical_type}. Received {value!r}.{hint}")
+
+
+def _check_text_rules(prop: Property) -> None:
+    stated = [rule for rule in (prop.pattern, prop.min_length, prop.max_length) if rule is not None]
+    if stated and prop.logical_type != "string":
+        raise ValueError(f"Expected pattern and lengths on text only. Received them on {prop.logical_type}.")
+    if prop.min_length is not None and prop.max_length is not None and prop.min_length > prop.max_length:
+        raise ValueError(
+            f"Expected min_length <= max_length. Received {prop.min_length} and {prop.max_length}."
+        )
+    if prop.pattern is not None:
+        require_pattern(prop.pattern)
+
+
+def require_pattern(pattern: str) -> None:
+    """ValueError unless the pattern compiles. The engine has no look-around and runs in linear time."""
+    import polars as pl
+
+    try:
+        pl.Series([""]).str.contains(pattern)
+    except pl.exceptions.ComputeError as error:
+        raise ValueError(
+            f"Expected a regular expression without look-around. Received {pattern!r}."
+        ) from error
+
+
+def _check_array_rules(prop: Property) -> None:
+    tensor_fields = (prop.tensor_shape, prop.dtype, prop.sampling_rate_hz, prop.layout)
+    if prop.logical_type != "array":
+        if any(field is not None for field in tensor_fields):
+            raise ValueError(
+                f"Expected shape, dtype and rate on arrays only. Received them on {prop.logical_type}."
+            )
+        return
+    if (prop.tensor_shape is None) != (prop.dtype is None):
+        raise ValueError("Expected tensorShape and dtype together. Received only one of them.")
+    if prop.tensor_shape is None:
+        return
+    if any(isinstance(size, int) and size < 1 for size in prop.tensor_shape):
+        raise ValueError(f"Expected sizes of at least 1, null or a name. Received {list(prop.tensor_shape)}.")
+    if prop.layout is not None and len(prop.layout) != len(prop.tensor_shape):
+        raise ValueError(f"Expected one layout letter per axis. Received '{prop.layout}'.")
+    if not prop.unit:
+        raise ValueError("Expected the unit of the array ('1' for none). Received none.")

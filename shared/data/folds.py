@@ -1,0 +1,123 @@
+"""Repeated cross-validation folds: each row is tested once in every repeat, with the classes in balance."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.errors import RequestError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """One training and test set: ascending int64 row indices. `repeat` and `fold` count from 0."""
+
+    repeat: int
+    fold: int
+    train: np.ndarray
+    test: np.ndarray
+
+
+def repeated_stratified(target: np.ndarray, num_folds: int, num_repeats: int, seed: int) -> list[Fold]:
+    """Stratified folds, anew for each repeat (5 x 2: `num_folds=2, num_repeats=5`).
+
+    Sizes of the folds, and of each class within them, differ by at most one row. The order depends on the seed only.
+    Raises RequestError when a class has fewer rows than there are folds.
+    """
+    labels = _labels(target, num_folds, num_repeats)
+    counts = np.bincount(labels)
+    _require_members(np.asarray(target), labels, counts, num_folds, "rows")
+    folds: list[Fold] = []
+    for repeat in range(num_repeats):
+        generator = np.random.default_rng([seed, repeat])
+        shuffled = generator.permutation(len(labels))
+        # Dealt out class after class without a restart: every fold gets its share of each class and of the rest.
+        dealt = shuffled[np.argsort(labels[shuffled], kind="stable")]
+        fold_of_row = np.empty(len(labels), dtype=np.int64)
+        fold_of_row[dealt] = np.arange(len(labels)) % num_folds
+        folds.extend(_folds(fold_of_row, repeat, num_folds))
+    return folds
+
+
+def repeated_grouped(
+    target: np.ndarray, groups: np.ndarray, num_folds: int, num_repeats: int, seed: int
+) -> list[Fold]:
+    """Folds that keep every group whole, with the classes as even as whole groups allow.
+
+    Groups are dealt out from the largest to the smallest, each to the fold that has least of what it brings.
+    Raises RequestError when there are fewer groups than folds, or a class that would be missing from a fold.
+    """
+    labels = _labels(target, num_folds, num_repeats)
+    names, group_of_row = np.unique(np.asarray(groups), return_inverse=True)
+    if len(group_of_row) != len(labels):
+        raise RequestError(
+            f"Expected one group for each row. Received {len(group_of_row)} for {len(labels)} rows."
+        )
+    if len(names) < num_folds:
+        raise RequestError(
+            f"Expected at least {num_folds} groups for {num_folds} folds. Received {len(names)}."
+        )
+    counts = np.zeros((len(names), labels.max() + 1))
+    np.add.at(counts, (group_of_row, labels), 1)
+    _require_members(np.asarray(target), labels, (counts > 0).sum(axis=0), num_folds, "groups")
+    folds: list[Fold] = []
+    for repeat in range(num_repeats):
+        generator = np.random.default_rng([seed, repeat])
+        fold_of_group = _deal_groups(counts, num_folds, generator)
+        folds.extend(_folds(fold_of_group[group_of_row], repeat, num_folds))
+    for fold in folds:
+        if len(np.unique(labels[fold.test])) <= labels.max():
+            raise RequestError(
+                "Expected every class in every fold. The groups are too uneven: use fewer folds."
+            )
+    return folds
+
+
+def _deal_groups(counts: np.ndarray, num_folds: int, generator: np.random.Generator) -> np.ndarray:
+    """Fold of each group; `counts` of shape (groups, classes)."""
+    shuffled = generator.permutation(len(counts))
+    order = shuffled[np.argsort(-counts[shuffled].sum(axis=1), kind="stable")]
+    # A rare class weighs as much as a common one. The small last column breaks ties by rows.
+    shares = np.hstack([counts / counts.sum(axis=0), 1e-3 * counts.sum(axis=1, keepdims=True) / counts.sum()])
+    held = np.zeros((num_folds, shares.shape[1]))
+    fold_of_group = np.empty(len(counts), dtype=np.int64)
+    for group in order:
+        fold = int(np.argmin(held @ shares[group]))
+        held[fold] += shares[group]
+        fold_of_group[group] = fold
+    return fold_of_group
+
+
+def _labels(target: np.ndarray, num_folds: int, num_repeats: int) -> np.ndarray:
+    """Class numbers from 0; checks what both kinds of folds need."""
+    if num_folds < 2 or num_repeats < 1:
+        raise RequestError(
+            f"Expected 2 or more folds, 1 or more repeats. Received {num_folds} and {num_repeats}."
+        )
+    values = np.asarray(target)
+    if values.ndim != 1 or (values.dtype.kind == "f" and np.isnan(values).any()):
+        raise RequestError(
+            "Expected one class for each row. Received missing values or a table: check the target."
+        )
+    classes, labels = np.unique(values, return_inverse=True)
+    if len(classes) < 2:
+        raise RequestError(f"Expected at least two classes in the target. Received {classes.tolist()}.")
+    return labels
+
+
+def _require_members(
+    target: np.ndarray, labels: np.ndarray, counts: np.ndarray, num_folds: int, unit: str
+) -> None:
+    rarest = int(np.argmin(counts))
+    if counts[rarest] < num_folds:
+        name = target[np.flatnonzero(labels == rarest)[0]]
+        raise RequestError(
+            f"Expected at least {num_folds} {unit} of each class for {num_folds} folds. "
+            f"Received {counts[rarest]} of class {name}: use fewer folds or more data."
+        )
+
+
+def _folds(fold_of_row: np.ndarray, repeat: int, num_folds: int) -> list[Fold]:
+    return [
+        Fold(repeat, fold, np.flatnonzero(fold_of_row != fold), np.flatnonzero(fold_of_row == fold))
+        for fold in range(num_folds)
+    ]

@@ -1,0 +1,56 @@
+"""Changing single knobs of a frozen configuration by dotted key, as `--set training.epochs=30` does."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from shared.errors import RequestError
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def with_overrides(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """A validated copy of `config` with the given dotted keys replaced.
+
+    Raises RequestError that names the key, what was expected and close matches.
+    """
+    document = config.model_dump(mode="python", round_trip=True)
+    for key, value in overrides.items():
+        _place(document, config, key, value)
+    try:
+        return type(config).model_validate(document)
+    except ValidationError as error:
+        raise RequestError(validation_message(error)) from error
+
+
+def validation_message(error: ValidationError) -> str:
+    """What is wrong with the first field that failed, in one line."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    given = "" if first["type"] in ("missing", "value_error") else f" Received {first['input']!r:.120}."
+    more = f" ({error.error_count() - 1} more problems)" if error.error_count() > 1 else ""
+    return f"{place + ': ' if place else ''}{first['msg']}.{given}{more}".replace("..", ".")
+
+
+def _place(document: dict[str, Any], config: BaseModel, key: str, value: Any) -> None:
+    *sections, name = key.split(".")
+    here, model = document, type(config)
+    for section in sections:
+        _require_field(model, section, key)
+        if not isinstance(here[section], dict):
+            raise RequestError(f"{key}: {section} has no fields to set. Give the whole of it: {section}=...")
+        here, model = here[section], model.model_fields[section].annotation  # type: ignore[assignment]
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            here[name] = value
+            return
+    _require_field(model, name, key)
+    here[name] = value
+
+
+def _require_field(model: type[BaseModel], name: str, key: str) -> None:
+    if name in model.model_fields:
+        return
+    close = difflib.get_close_matches(name, model.model_fields, n=3) or sorted(model.model_fields)
+    raise RequestError(f"Expected a configuration key. Received {key}: no {name}. There are: {', '.join(close)}.")

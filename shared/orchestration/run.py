@@ -1,0 +1,81 @@
+"""What one run knows of itself: whether it may reuse results, how it shows progress, what each step cost."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from shared.orchestration.server import configure, local_server
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One finished step."""
+
+    name: str
+    seconds: float
+    reused: bool
+
+
+@dataclass(slots=True)
+class Run:
+    """The run that is under way; steps add their records."""
+
+    use_cache: bool = True
+    progress: bool = False
+    records: list[StepRecord] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """One line for the person who waits; nothing when progress is off."""
+        if self.progress:
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+    def record(self, record: StepRecord) -> None:
+        """Notes a finished step and says when its result was reused."""
+        self.records.append(record)
+        what = "reused from an earlier run" if record.reused else f"{record.seconds:.1f} s"
+        self.say(f"  {record.name:<10} {what}")
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall seconds by step."""
+        return {record.name: record.seconds for record in self.records}
+
+    @property
+    def reused(self) -> list[str]:
+        """Names of the steps whose results came from an earlier run."""
+        return [record.name for record in self.records if record.reused]
+
+
+_current: ContextVar[Run | None] = ContextVar("fieldwork_run", default=None)
+
+
+def current_run() -> Run:
+    """The run under way. A step that is called on its own, by a scheduled worker or a test, gets a quiet one."""
+    run = _current.get()
+    if run is None:
+        run = Run()
+        _current.set(run)
+    return run
+
+
+@contextmanager
+def running(*, use_cache: bool = True, progress: bool = False) -> Iterator[Run]:
+    """The frame around a flow that is called directly: Prefect configured, a server at hand, progress on stderr.
+
+    The server starts first and is awaited by the flow itself (`ready`), so that the heavy imports run beside it.
+    """
+    configure()
+    run = Run(use_cache=use_cache, progress=progress)
+    token = _current.set(run)
+    try:
+        with local_server() as ready:
+            import prefect  # noqa: F401  # takes a second; the server needs longer
+
+            ready()
+            yield run
+    finally:
+        _current.reset(token)
+    if run.reused:
+        run.say(f"Reused from an earlier run: {', '.join(run.reused)}. --no-cache computes them again.")

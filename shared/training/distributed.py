@@ -1,0 +1,100 @@
+"""Several processes, one run: started by torchrun, joined here.
+
+Gradients are summed explicitly instead of through DistributedDataParallel: the loss may call any method of the
+network, parts of unequal size are weighted exactly, and the networks here are too small for overlap to pay.
+"""
+
+import atexit
+import os
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from shared.training.rng import RandomState
+
+
+class Group:
+    """The processes that train together; with one process every method is trivial."""
+
+    def __init__(self, device: torch.device, rank: int = 0, world: int = 1) -> None:
+        self.device, self.rank, self.world = device, rank, world
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def align(self, tensors: Sequence[Tensor]) -> None:
+        """Everybody takes over the lead's values."""
+        if self.world > 1:
+            for tensor in tensors:
+                shared = tensor.detach().contiguous()
+                dist.broadcast(shared, 0)
+                tensor.detach().copy_(shared)
+
+    def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """One sum over all processes in one message per type; a missing gradient counts as zero."""
+        if self.world == 1:
+            return
+        for dtype in {parameter.dtype for parameter in parameters}:
+            same = [parameter for parameter in parameters if parameter.dtype == dtype]
+            for parameter in same:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+            flat = torch.cat([each.grad.reshape(-1) for each in same if each.grad is not None])
+            dist.all_reduce(flat)
+            parts = flat.split([each.numel() for each in same])
+            for parameter, part in zip(same, parts, strict=True):
+                parameter.grad = part.view_as(parameter)
+
+    def sum(self, values: Tensor) -> Tensor:
+        if self.world > 1:
+            dist.all_reduce(values)
+        return values
+
+    def largest(self, value: int) -> int:
+        if self.world == 1:
+            return value
+        shared = torch.tensor(value, device=self.device)
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
+        return int(shared)
+
+    def share(self, payload: bytes | None) -> bytes | None:
+        """The lead's bytes for everybody."""
+        if self.world == 1:
+            return payload
+        size = torch.tensor(-1 if payload is None else len(payload), device=self.device)
+        dist.broadcast(size, 0)
+        if int(size) < 0:
+            return None
+        buffer = torch.zeros(int(size), dtype=torch.uint8, device=self.device)
+        if payload:
+            buffer.copy_(torch.frombuffer(bytearray(payload), dtype=torch.uint8))
+        dist.broadcast(buffer, 0)
+        return buffer.cpu().numpy().tobytes()
+
+    def gather(self, state: RandomState) -> list[RandomState]:
+        """Every rank's random state, in the order of the ranks."""
+        if self.world == 1:
+            return [state]
+        gathered: list[RandomState] = [{} for _ in range(self.world)]
+        for name, tensor in state.items():
+            mine = tensor.to(self.device)
+            everybody = [torch.empty_like(mine) for _ in range(self.world)]
+            dist.all_gather(everybody, mine)
+            for each, part in zip(gathered, everybody, strict=True):
+                each[name] = part.cpu()
+        return gathered
+
+
+def join_group(device: torch.device) -> Group:
+    """The group that torchrun started this process in, or a group of one."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
+        return Group(device)
+    if not dist.is_initialized():
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(dist.destroy_process_group)
+    return Group(device, dist.get_rank(), dist.get_world_size())
