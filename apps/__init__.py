@@ -1,1 +1,1 @@
-"""The applications: thin front ends over the pipelines. Science lives in `pipelines`, mechanics in `shared`."""
+"""Thin front ends over the pipelines. Science lives in `pipelines`, mechanics in `shared`."""

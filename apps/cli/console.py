@@ -133,7 +133,7 @@ class JsonTarget:
 
 
 def require_writable(path: Path, *, option: str) -> None:
-    """Raise RequestError when a file cannot be written to this path: it is a folder, or its folder is missing."""
+    """Raise RequestError when no file can be written there: it is a folder, or its folder is missing."""
     if path.is_dir():
         raise RequestError(f"Expected a file for {option}. Received the folder {path}. Add a file name.")
     folder = path.absolute().parent

@@ -71,7 +71,7 @@ def check(
     result.require()
 
 
-def _violation_table(violations: "Sequence[Violation]") -> Table:
+def _violation_table(violations: Sequence[Violation]) -> Table:
     rows = [
         (
             violation.column or "(table)",

@@ -19,26 +19,39 @@ Name = Annotated[str, typer.Argument(help="Name of a data set (see `fieldwork da
 @guarded
 def list_data(debug: Debug = False) -> None:
     """Show the known data sets and where each lies on this machine."""
-    from shared.data import datasets
+    from shared.data.datasets import status
 
-    rows = list(datasets.status())
-    columns = tuple(rows[0]) if rows else ("name",)
-    console().print(table(columns, ([row[column] for column in columns] for row in rows)))
+    rows = []
+    for item in status():
+        missing = f"fieldwork data fetch {item.name}" if item.fetchable else "to be fetched by hand"
+        rows.append((item.name, item.domain, item.title, item.licence, item.path or missing))
+    console().print(table(("name", "domain", "title", "licence", "place"), rows))
 
 
 @app.command()
 @guarded
 def fetch(name: Name, debug: Debug = False) -> None:
-    """Download a data set into the data home and verify it."""
+    """Download a data set into the data home and verify it. Continues an interrupted download."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
     from shared.data import datasets
 
-    say(f"{name}: {datasets.fetch(name)}")
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(name, total=None)
+        fetched = datasets.fetch(
+            name, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    for file, digest in fetched.sha256.items():
+        standing = "verified" if file in fetched.verified else "recorded, no digest was known before"
+        say(f"{file}  sha256 {digest}  {standing}")
+    say(str(fetched.path))
 
 
 @app.command()
 @guarded
 def path(name: Name, debug: Debug = False) -> None:
     """Print the folder of a data set that is present, and nothing else."""
-    from shared.data import datasets
+    from shared.data.datasets import locate
 
-    sys.stdout.write(f"{datasets.locate(name)}\n")
+    sys.stdout.write(f"{locate(name)}\n")

@@ -16,8 +16,8 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
     """Turn `["training.epochs=3", ...]` into `{"training.epochs": 3, ...}`.
 
     Values are null, booleans (`true`, `false`), numbers, strings and flat lists of these. Nothing else: no
-    mappings, no tags, no anchors. YAML 1.1 surprises are left out: `no` and `2026-01-31` are strings, `1e-3` is
-    a number, `007` is a string. Raises RequestError for anything that does not parse, for a key that is given
+    mappings, no tags, no anchors. YAML 1.1 surprises are left out: `no`, `007` and `2026-01-31` are strings,
+    `1e-3` is a number. Raises RequestError for anything that does not parse, for a key that is given
     twice, and for a key that is set together with one of its parts.
     """
     overrides: dict[str, Any] = {}
@@ -26,7 +26,7 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
         key = key.strip()
         if not separator or not _KEY.fullmatch(key):
             raise RequestError(
-                f"Expected --set key=value with a dotted key such as training.epochs=3. Received {assignment!r}."
+                f"Expected --set key=value with a key such as training.epochs. Received {assignment!r}."
             )
         if key in overrides:
             raise RequestError(f"Expected each --set key once. Received {key} twice. Keep one of them.")
@@ -66,14 +66,14 @@ def _is_plain(item: object) -> bool:
 
 
 def _plain_loader() -> Any:
-    """A YAML loader with the JSON-like core of YAML only: no tags, no anchors, no octal or base-60 numbers."""
+    """A YAML loader of the JSON-like core only: no tags, no anchors, no octal or base-60 numbers."""
     import yaml
 
     class PlainLoader(yaml.SafeLoader):
         yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
         def compose_node(self, parent: Any, index: Any) -> Any:
-            event = self.peek_event()  # type: ignore[no-untyped-call]
+            event = self.peek_event()
             if getattr(event, "anchor", None) or getattr(event, "tag", None):
                 raise yaml.YAMLError("anchors and tags are not accepted")
             return super().compose_node(parent, index)

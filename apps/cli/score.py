@@ -43,13 +43,13 @@ def score(
 
 
 def parse_version(text: str) -> str:
-    """`champion`, or a version number of at least 1 in its plain form. Raises RequestError for anything else."""
+    """`champion`, or a version number from 1 in its plain form; anything else raises RequestError."""
     if text == CHAMPION:
         return text
     if match := re.fullmatch(r"0*([1-9][0-9]{0,8})", text):
         return match[1]
     raise RequestError(
-        f"Expected champion or a version number such as 3. Received {text!r}. `fieldwork models list` shows them."
+        f"Expected champion or a version number. Received {text!r}. `fieldwork models list` shows them."
     )
 
 

@@ -43,7 +43,7 @@ def metric_table(summary: Summary) -> Table:
 
 def _metric_label(name: str, metric: Mapping[str, Any]) -> str:
     unit = f" ({metric['unit']})" if metric.get("unit") else ""
-    direction = {True: " ↑", False: " ↓"}.get(metric.get("higher_is_better"), "")
+    direction = {True: " ↑", False: " ↓", None: ""}[metric.get("higher_is_better")]
     return f"{name}{unit}{direction}"
 
 
@@ -74,8 +74,8 @@ def model_line(model: Mapping[str, Any]) -> str:
 def _explanation(explanation: Mapping[str, Any]) -> str:
     if not explanation.get("method"):
         return ""
-    standing = {True: "faithful", False: "NOT faithful: do not rely on it"}
-    checked = standing.get(explanation.get("faithful"), "not checked")
+    standing = {True: "faithful", False: "NOT faithful: do not rely on it", None: "not checked"}
+    checked = standing[explanation.get("faithful")]
     error = explanation.get("completeness_error")
     return f"{explanation['method']}, {checked}, completeness error {number(error)}"
 

@@ -69,6 +69,7 @@ class CategoricalColumn(_Column):
 class ProtectedColumn(_Column):
     """An attribute that is audited and never a feature."""
 
+    unit: str = Field("", description="unit of the values, for example years")
     upper_edges: tuple[float, ...] = Field(
         (), description="numbers are grouped into bands with these inclusive upper ends, in years for an age"
     )

@@ -90,8 +90,9 @@ class Contract:
         document["version"] = f"{self.version}{'.' if '+' in self.version else '+'}{label}"
         added = [prop.to_odcs().model_dump(exclude_none=True, by_alias=True) for prop in properties]
         document["schema"][0]["properties"] = [*document["schema"][0].get("properties", []), *added]
-        custom = [item for item in document["customProperties"] if item["property"] != "openColumns"]
-        document["customProperties"] = [*custom, {"property": "openColumns", "value": False}]
+        for level in (document, document["schema"][0]):
+            custom = level.get("customProperties") or []
+            level["customProperties"] = [item for item in custom if item["property"] != "openColumns"]
         return parse(document, label=f"{self.id_version} extended")
 
 
@@ -109,7 +110,7 @@ def load(name: str | Path) -> Contract:
     if isinstance(name, Path) or "/" in text or "\\" in text or text.endswith((".yaml", ".yml", ".json")):
         path = Path(name)
         return parse(read_document(path), label=path.name)
-    wanted = _normal(text.removesuffix("@").split("@")[0])
+    wanted = _normal(text.split("@")[0])
     known = available()
     if wanted not in known:
         raise RequestError(

@@ -2,8 +2,8 @@
 
 Converted: text that holds a number ("1", " 1.0 ", "1e3"), an ISO date or timestamp, true/false in any case;
 whole floats to integers; integers 0/1 and booleans to each other; integers to text (ids). Not converted:
-"" (missing is null), "1,5", 1.5 as an integer, floats to text (1.0 or 1?). Timestamps become UTC microseconds:
-one without an offset is UTC, and digits beyond the microsecond are cut.
+"" (missing is null), "1,5", 1.5 as an integer, floats to text (1.0 or 1?). Timestamps become UTC
+microseconds: one without an offset is UTC, and digits beyond the microsecond are cut.
 """
 
 from typing import NamedTuple
@@ -116,12 +116,12 @@ def _from_text(column: pl.Series, logical_type: LogicalType) -> pl.Series:
         return column.str.to_lowercase().replace_strict(known, default=None, return_dtype=pl.Boolean)
     if logical_type == "date":
         dates = _matching(column, _ISO_DATE).str.to_date("%Y-%m-%d", strict=False)
-        return pl.select(pl.when(dates.dt.year() >= 1).then(dates)).to_series()
+        return _from_year_one(dates)
     if logical_type == "timestamp":
         text = _matching(column, _ISO_TIMESTAMP).str.replace(" ", "T", literal=True)
         has_offset = text.str.contains(r"(Z|[+-]\d{2}:?\d{2})$")
         text = pl.select(pl.when(has_offset).then(text).otherwise(text + "Z")).to_series()
-        return text.str.to_datetime("%+", strict=False, time_unit="us", time_zone="UTC")
+        return _from_year_one(text.str.to_datetime("%+", strict=False, time_unit="us", time_zone="UTC"))
     text = _matching(column, _ISO_TIME)
     text = pl.select(pl.when(text.str.len_chars() == 5).then(text + ":00").otherwise(text)).to_series()
     return text.str.to_time("%H:%M:%S%.f", strict=False)
@@ -129,6 +129,11 @@ def _from_text(column: pl.Series, logical_type: LogicalType) -> pl.Series:
 
 def _matching(column: pl.Series, pattern: str) -> pl.Series:
     return pl.select(pl.when(column.str.contains(pattern)).then(column)).to_series()
+
+
+def _from_year_one(moments: pl.Series) -> pl.Series:
+    """Polars reads the year 0000, Python's own dates cannot hold it."""
+    return pl.select(pl.when(moments.dt.year() >= 1).then(moments)).to_series()
 
 
 def _datetime_to_date(column: pl.Series) -> pl.Series:

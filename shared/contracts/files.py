@@ -1,4 +1,4 @@
-"""Checks a file before anything parses it: inside the allowed folder, regular, whole, readable as its type."""
+"""Checks a file before anything parses it: in the allowed folder, regular, whole, readable as its type."""
 
 import codecs
 import csv
@@ -22,7 +22,7 @@ def check_file(path: str | Path, *, root: Path | None = None, max_bytes: int = M
     """The resolved path of a file that can be read whole.
 
     root: the only folder that the file may lie in, links followed (for paths that come from requests).
-    max_bytes: largest size allowed. Parquet and CSV (.csv, .tsv, .txt) are also checked for their form.
+    max_bytes: largest size allowed. Parquet and CSV (.csv, .tsv) are also checked for their form.
     Raises RequestError that says what is wrong and how to repair it.
     """
     resolved = _resolved(Path(path), root)
@@ -39,7 +39,7 @@ def check_file(path: str | Path, *, root: Path | None = None, max_bytes: int = M
         suffix = resolved.suffix.lower()
         if suffix in (".parquet", ".pq"):
             _check_parquet(resolved, status.st_size)
-        elif suffix in (".csv", ".tsv", ".txt"):
+        elif suffix in (".csv", ".tsv"):
             _check_text(resolved)
         else:
             with resolved.open("rb") as file:
@@ -168,7 +168,8 @@ def _check_last_line(path: Path, num_bytes: int) -> None:
         file.seek(max(0, num_bytes - _LAST_LINE_BYTES))
         last = file.read().rsplit(b"\n", 1)[-1]
     # An odd number of quotes: the line continues a quoted field, and its own fields cannot be counted.
-    if not last or len(header) >= num_bytes or last.count(b'"') % 2 or header.count(b'"') % 2:
+    whole_lines = header.endswith(b"\n") and 0 < len(last) < _LAST_LINE_BYTES
+    if not whole_lines or last.count(b'"') % 2 or header.count(b'"') % 2:
         return
     separator = max([b",", b";", b"\t", b"|"], key=header.count).decode()
     widths = [

@@ -27,6 +27,12 @@ Bound = StrictInt | StrictFloat | StrictStr
 # Columns that the quarantine adds. An input that carries them is an earlier quarantine file.
 RESERVED_NAMES = frozenset({"row_number", "broken_rules"})
 
+# Numbers only: an object array is a pickle.
+ARRAY_DTYPES = frozenset(
+    {"bool", "float16", "float32", "float64"}
+    | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+)
+
 _OPTION_FIELDS = {
     "minimum": "minimum",
     "maximum": "maximum",
@@ -214,6 +220,8 @@ def parse_bound(logical_type: str, bound: Any) -> Any:
 
 
 def _check_name(prop: Property) -> None:
+    if prop.primary_key and not prop.required:
+        raise ValueError("Expected a primary key to be required. Received one that may be null.")
     if prop.name in RESERVED_NAMES or not prop.name.isprintable():
         raise ValueError(
             f"Expected a printable name that is not kept for the quarantine. Received {prop.name!r}."
@@ -294,6 +302,8 @@ def _check_array_rules(prop: Property) -> None:
                 f"Expected shape, dtype and rate on arrays only. Received them on {prop.logical_type}."
             )
         return
+    if prop.dtype is not None and prop.dtype not in ARRAY_DTYPES:
+        raise ValueError(f"Expected a dtype of {', '.join(sorted(ARRAY_DTYPES))}. Received {prop.dtype}.")
     if (prop.tensor_shape is None) != (prop.dtype is None):
         raise ValueError("Expected tensorShape and dtype together. Received only one of them.")
     if prop.tensor_shape is None:

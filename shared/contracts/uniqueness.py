@@ -13,8 +13,8 @@ def duplicate_rules(
 ) -> Iterator[RowRule]:
     """The `unique` rule of each key, and `duplicate_row` once for all keys.
 
-    Keys are compared as converted values ("7" and 7 are one key); a key with a null is no key. Rows are copies
-    when they are equal as given, in all columns; only rows whose key repeats are compared.
+    Keys are compared as converted values ("7" and 7 are one key); a key with a null is no key. Rows are
+    copies when they are equal as given, in all columns; only rows whose key repeats are compared.
     """
     copies = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
     for key in keys:

@@ -33,8 +33,9 @@ def unpack(
     """Unpack a zip or a (compressed) tar into a new or empty folder, whole or not at all; returns the files.
 
     `place` maps a member's name to its path below `into`, or to None to leave it out (default: its own name).
-    Raises FieldworkError for names that leave the folder, links, devices, two members of one name, and for more
-    than `limit_bytes` or a compression ratio of a bomb, counted while unpacking, whatever the headers claim.
+    Raises FieldworkError for names that leave the folder, links, devices, two members of one name, and for
+    more than `limit_bytes` or a compression ratio of a bomb, counted while unpacking, whatever the headers
+    claim.
     """
     archive, into = Path(archive), Path(into)
     if not archive.is_file():

@@ -1,7 +1,8 @@
 """Leak audits: what makes a test score too good to be true, looked for before anybody believes it.
 
-An audit reads the table and its split and reports findings. A `leak` means that the test part is not independent or
-a feature gives the answer away; an `error` that a part cannot be evaluated; a `warning` asks for a look.
+An audit reads the table and its split and reports findings. A `leak` means that the test part is not
+independent or a feature gives the answer away; an `error` that a part cannot be evaluated; a `warning` asks
+for a look.
 """
 
 from collections.abc import Collection, Sequence
@@ -49,7 +50,7 @@ class AuditReport:
         return all(finding.severity == "warning" for finding in self.findings)
 
     def require(self, *, accepted: Collection[str] = ()) -> "AuditReport":
-        """Return the report, or raise FieldworkError that names every leak and error; `accepted` checks may fail."""
+        """Return the report, or raise FieldworkError with every leak and error; `accepted` checks may fail."""
         bad = [item for item in self.findings if item.severity != "warning" and item.check not in accepted]
         if bad:
             raise FieldworkError(
@@ -74,8 +75,9 @@ def audit_split(
 ) -> AuditReport:
     """Audit a table of all rows and its split.
 
-    `group` names the column whose values must stay in one part (person, machine), `time` the column along which
-    training must come before validation before test. Checks without their column are not run, and not listed.
+    `group` names the column whose values must stay in one part (person, machine), `time` the column along
+    which training must come before validation before test. Checks without their column are not run, and not
+    listed.
     """
     named = [*features, *(name for name in (target, group, time) if name is not None)]
     absent = [name for name in named if name not in frame.columns]
@@ -155,7 +157,7 @@ def _contradictions(frame: pl.DataFrame, features: Sequence[str], target: str) -
     if several.is_empty():
         return []
     hit = np.sort(several["row"].explode().to_numpy())
-    message = f"{len(hit):,} rows are identical in all features but differ in {target}: no model can tell them apart."
+    message = f"{len(hit):,} rows are identical in all features but differ in {target}: no model tells them apart."
     return [Finding("contradictory_labels", "warning", len(hit), message, _texts(hit))]
 
 
@@ -178,7 +180,7 @@ def _target_leaks(
 ) -> list[Finding]:
     """Features that alone tell a class from the rest, by their value, their level or their absence."""
     labels = frame[target]
-    findings = []
+    findings: list[Finding] = []
     for label in labels.drop_nulls().unique().sort():
         positive = (labels == label).fill_null(False).to_numpy()
         if min(positive.sum(), (~positive).sum()) < _MIN_CLASS_ROWS:
@@ -193,7 +195,7 @@ def _target_leaks(
         fresh = [name for name in suspects if name not in already]
         if fresh:
             shown = ", ".join(f"{name} (AUC {auc[name]:.4f})" for name in fresh[:_NUM_EXAMPLES])
-            message = f"Target leak suspect: {shown} alone predicts {target}={label}. Remove what is known only later."
+            message = f"Target leak suspect: {shown} alone predicts {target}={label}. Is it known beforehand?"
             findings.append(Finding("target_leak", "leak", len(fresh), message, tuple(fresh)))
     if target in features:
         message = f"The target {target} is among the features. Remove it."
@@ -202,7 +204,7 @@ def _target_leaks(
 
 
 def _separation(values: pl.Series, positive: np.ndarray, held_out: np.ndarray) -> float:
-    """The best AUC (0.5 to 1, direction ignored) of the value, of being missing, and of the level's training rate."""
+    """The best AUC (0.5 to 1, direction ignored) of the value, of its absence and of its level's rate."""
     if values.dtype.is_nested():
         return 0.5
     if values.dtype.is_float():

@@ -1,5 +1,5 @@
-"""Delimited text, checked before it is parsed: encoding, separator, header, fields per row, and which columns are
-numbers. Every check streams, so memory is bounded by the resulting table.
+"""Delimited text, checked before it is parsed: encoding, separator, header, fields per row, and which columns
+are numbers. Every check streams, so memory is bounded by the resulting table.
 """
 
 import codecs
@@ -79,12 +79,12 @@ def _unpacked(path: Path, scratch: ExitStack, limit_bytes: int) -> Path:
                 written += len(block)
                 if written > limit_bytes:
                     raise RequestError(
-                        f"Expected at most {limit_bytes / 1e9:,.1f} GB. Received {path}, which unpacks to more: split it."
+                        f"Expected at most {limit_bytes / 1e9:,.1f} GB. {path} unpacks to more: split it."
                     )
                 sink.write(block)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise RequestError(
-            f"Expected a whole gzip file. Received {path}, cut off or damaged after {written:,} bytes of text: "
+            f"Expected a whole gzip file. Received {path}, cut off or damaged after {written:,} bytes: "
             "fetch or write it again."
         ) from error
     if written == 0:
@@ -102,7 +102,7 @@ def _require_text(path: Path, text: Path) -> None:
             )
         if b"\x00" in block:
             raise RequestError(
-                f"Expected a table of text. Received {path}, which is binary (a zero byte at {done + block.index(0):,})."
+                f"Expected a table of text. Received {path}: binary, a zero byte at {done + block.index(0):,}."
             )
         try:
             decoder.decode(block)
@@ -191,8 +191,8 @@ def _checked_names(path: Path, first: list[str], names: Sequence[str] | None) ->
 def _check_records(path: Path, text: Path, separator: str, num_fields: int) -> np.ndarray:
     """Numbers of the blank lines, counted in records from 0; RequestError names the first ragged row.
 
-    The fast scan counts separators outside quotes. It is wrong only for a stray quote inside a field, so its doubts
-    are settled by the exact reader.
+    The fast scan counts separators outside quotes. It is wrong only for a stray quote inside a field, so its
+    doubts are settled by the exact reader.
     """
     blanks: list[np.ndarray] = []
     carry, num_records = b"", 0
@@ -240,13 +240,13 @@ def _check_records_exactly(path: Path, text: Path, separator: str, num_fields: i
                     blanks.append(number)
                 elif len(row) != num_fields:
                     raise RequestError(
-                        f"Expected {num_fields} {_SEPARATOR_NAMES.get(separator, separator)}-separated fields in each "
-                        f"row. Received {len(row)} in line {line:,} of {path}: {_excerpt(row, separator)}"
+                        f"Expected {num_fields} {_SEPARATOR_NAMES.get(separator, separator)}-separated fields "
+                        f"in each row. Received {len(row)} in line {line:,} of {path}: {_excerpt(row, separator)}"
                     )
                 line = reader.line_num + 1
         except csv.Error as error:
             raise RequestError(
-                f"Expected rows of fields in {path}. A quoted text that begins in or near line {line:,} does not end."
+                f"Expected rows of fields in {path}. A quoted text near line {line:,} does not end."
             ) from error
     return np.array(blanks, dtype=np.int64)
 
@@ -259,7 +259,7 @@ def _excerpt(row: list[str], separator: str) -> str:
 def _typed(lazy: pl.LazyFrame, header: list[str], *, decimal_comma: bool) -> pl.DataFrame:
     """Two streaming passes: one finds which columns are plainly numbers, the other parses."""
     facts = lazy.select(
-        pl.struct(**_number_facts(_trimmed(name), decimal_comma)).alias(name) for name in header
+        pl.struct(_number_facts(_trimmed(name), decimal_comma)).alias(name) for name in header
     ).collect(engine="streaming")
     columns = [_parsed(name, facts[name][0]).alias(name) for name in header]
     return lazy.select(columns).collect(engine="streaming")
@@ -271,7 +271,7 @@ def _trimmed(name: str) -> pl.Expr:
     return pl.when(cell != "").then(cell)
 
 
-def _number_facts(cell: pl.Expr, decimal_comma: bool) -> dict[str, pl.Expr]:
+def _number_facts(cell: pl.Expr, decimal_comma: bool) -> list[pl.Expr]:
     """What decides about a column, as one boolean each over all cells."""
     facts = {
         "filled": cell.is_not_null().any(),
@@ -287,7 +287,7 @@ def _number_facts(cell: pl.Expr, decimal_comma: bool) -> dict[str, pl.Expr]:
         facts["decimal"] = (
             cell.str.contains(",") & ~cell.str.contains(r"^[+-]?[1-9]\d{0,2}(,\d{3})+$")
         ).any()
-    return facts
+    return [expression.alias(fact) for fact, expression in facts.items()]
 
 
 def _parsed(name: str, facts: dict[str, bool]) -> pl.Expr:

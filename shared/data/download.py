@@ -1,7 +1,7 @@
 """Downloads that continue where they stopped, and archives that cannot write outside their folder.
 
-A partial file waits beside the target as `<name>.part` with a note of what it is a part of; it is continued only
-when the server proves (ETag or Last-Modified, through If-Range) that the file is still the same.
+A partial file waits beside the target as `<name>.part` with a note of what it is a part of; it is continued
+only when the server proves (ETag or Last-Modified, through If-Range) that the file is still the same.
 """
 
 import http.client
@@ -70,9 +70,9 @@ def download(
 ) -> str:
     """Fetch a file and return its SHA-256; a target that has the wanted digest already is left alone.
 
-    Continues an interrupted download, also one of an earlier process; tries again, pausing twice as long each time
-    from `pause_seconds`. The target appears only when it is complete and its digest is right.
-    Raises RequestError for an address that is not http(s) or does not exist, FieldworkError for everything else.
+    Continues an interrupted download, also one of an earlier process; tries again, pausing twice as long each
+    time from `pause_seconds`. The target appears only when it is complete and its digest is right. Raises
+    RequestError for an address that is not http(s) or does not exist, FieldworkError for everything else.
     """
     target = Path(target)
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):

@@ -20,8 +20,8 @@ class Fold:
 def repeated_stratified(target: np.ndarray, num_folds: int, num_repeats: int, seed: int) -> list[Fold]:
     """Stratified folds, anew for each repeat (5 x 2: `num_folds=2, num_repeats=5`).
 
-    Sizes of the folds, and of each class within them, differ by at most one row. The order depends on the seed only.
-    Raises RequestError when a class has fewer rows than there are folds.
+    Sizes of the folds, and of each class within them, differ by at most one row. The order depends on the
+    seed only. Raises RequestError when a class has fewer rows than there are folds.
     """
     labels = _labels(target, num_folds, num_repeats)
     counts = np.bincount(labels)
@@ -50,7 +50,7 @@ def repeated_grouped(
     names, group_of_row = np.unique(np.asarray(groups), return_inverse=True)
     if len(group_of_row) != len(labels):
         raise RequestError(
-            f"Expected one group for each row. Received {len(group_of_row)} for {len(labels)} rows."
+            f"Expected one group a row. Received {len(group_of_row)} for {len(labels)} rows."
         )
     if len(names) < num_folds:
         raise RequestError(
@@ -91,7 +91,7 @@ def _labels(target: np.ndarray, num_folds: int, num_repeats: int) -> np.ndarray:
     """Class numbers from 0; checks what both kinds of folds need."""
     if num_folds < 2 or num_repeats < 1:
         raise RequestError(
-            f"Expected 2 or more folds, 1 or more repeats. Received {num_folds} and {num_repeats}."
+            f"Expected 2 or more folds and 1 or more repeats. Received {num_folds}, {num_repeats}."
         )
     values = np.asarray(target)
     if values.ndim != 1 or (values.dtype.kind == "f" and np.isnan(values).any()):

@@ -1,8 +1,9 @@
 """A hash of table cells that stays the same across processes, machines and library releases.
 
-Splits hang on it for years, so it is spelt out here in 64-bit arithmetic instead of borrowed from a library that may
-change its own. It is a multilinear hash (Carter and Wegman, 1979: the sum of byte times random weight, modulo 2^64)
-followed by the splitmix64 finaliser (Steele, Lea and Flood, 2014). It is not cryptographic.
+Splits hang on it for years, so it is spelt out here in 64-bit arithmetic instead of borrowed from a library
+that may change its own. It is a multilinear hash (Carter and Wegman, 1979: the sum of byte times random
+weight, modulo 2^64) followed by the splitmix64 finaliser (Steele, Lea and Flood, 2014). It is not
+cryptographic.
 """
 
 import hashlib

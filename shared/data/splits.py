@@ -1,7 +1,7 @@
 """Splits into training, validation and test part that stay put.
 
-A split by the hash of a key never moves a row when the table grows; equal keys (a person, a machine, a duplicate row)
-never straddle two parts; a split by time never trains on the future. All return row indices.
+A split by the hash of a key never moves a row when the table grows; equal keys (a person, a machine, a
+duplicate row) never straddle two parts; a split by time never trains on the future. All return row indices.
 """
 
 from collections.abc import Sequence
@@ -36,9 +36,11 @@ class Split:
 
 
 def row_keys(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> pl.Series:
-    """Content key (UInt64) of each row over the given columns (default: all): exact duplicates share their key.
+    """Content key (UInt64) of each row over the given columns (default: all): exact duplicates share their
+    key.
 
-    The order of rows and columns does not matter. Two different rows share a key by chance once in 2^64 pairs.
+    The order of rows and columns does not matter. Two different rows share a key by chance once in 2^64
+    pairs.
     """
     names = list(frame.columns if columns is None else columns)
     absent = [name for name in names if name not in frame.columns]
@@ -50,9 +52,9 @@ def row_keys(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> pl.Se
 def split_by_hash(keys: pl.Series, fractions: Fractions = (0.6, 0.2, 0.2), salt: str = "") -> Split:
     """Split by the hash of the key: a key's part depends on the key and the salt alone.
 
-    So it never changes when rows are added, removed or reordered, and the sizes are only near the fractions: off by
-    about sqrt(f (1 - f) / number of keys). Use `split_stratified_by_hash` for small tables.
-    Raises RequestError for missing keys and for a part that stays empty.
+    So it never changes when rows are added, removed or reordered, and the sizes are only near the fractions:
+    off by about sqrt(f (1 - f) / number of keys). Use `split_stratified_by_hash` for small tables. Raises
+    RequestError for missing keys and for a part that stays empty.
     """
     fractions = _checked_fractions(fractions)
     _refuse_missing(keys, "keys")
@@ -66,10 +68,10 @@ def split_stratified_by_hash(
 ) -> Split:
     """Split small data with the share of each class equal in all parts, to within one key.
 
-    Within a class the keys are ordered by their hash and cut at the fractions. The trade: sizes are exact, but new
-    rows shift the cut, so a key near it may change its part when the table grows. The order of rows does not matter,
-    and equal keys stay together; a key with several labels counts to the smallest.
-    Raises RequestError for missing values and for a class with too few keys to be in every part.
+    Within a class the keys are ordered by their hash and cut at the fractions. The trade: sizes are exact,
+    but new rows shift the cut, so a key near it may change its part when the table grows. The order of rows
+    does not matter, and equal keys stay together; a key with several labels counts to the smallest. Raises
+    RequestError for missing values and for a class with too few keys to be in every part.
     """
     fractions = _checked_fractions(fractions)
     _refuse_missing(keys, "keys")
@@ -103,12 +105,13 @@ def split_stratified_by_hash(
 def split_by_time(
     times: pl.Series, fractions: Fractions = (0.6, 0.2, 0.2), gap: timedelta | float = 0
 ) -> Split:
-    """Split into past, then later, then latest, as close to the fractions as equal times, kept together, allow.
+    """Split into past, then later, then latest, as close to the fractions as equal times, kept together,
+    allow.
 
-    `gap` is the time (same unit as `times`; a timedelta for dates) by which labels arrive late: rows of the earlier
-    part that lie less than `gap` before the next part are left out of all parts, because their labels would not be
-    known yet. The later parts do not depend on it.
-    Raises RequestError for missing times, fewer distinct times than parts, and a part that the gap empties.
+    `gap` is the time (same unit as `times`; a timedelta for dates) by which labels arrive late: rows of the
+    earlier part that lie less than `gap` before the next part are left out of all parts, because their labels
+    would not be known yet. The later parts do not depend on it. Raises RequestError for missing times, fewer
+    distinct times than parts, and a part that the gap empties.
     """
     fractions = _checked_fractions(fractions)
     _refuse_missing(times, "times")

@@ -1,7 +1,7 @@
 """Tables as users have them, into Polars and back, with a plain message for everything a file can do wrong.
 
-Nothing is coerced silently: a column becomes a number only when every cell is plainly one. What the columns mean is
-the contract's business, not the reader's.
+Nothing is coerced silently: a column becomes a number only when every cell is plainly one. What the columns
+mean is the contract's business, not the reader's.
 """
 
 import difflib
@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -37,13 +38,14 @@ def read_table(
     names: Sequence[str] | None = None,
     limit_bytes: int = LIMIT_BYTES,
 ) -> pl.DataFrame:
-    """Read CSV, TSV, blank-separated text, JSON Lines (all also gzipped) or Parquet, told apart by their content.
+    """Read CSV, TSV, blank-separated text, JSON Lines (all also gzipped) or Parquet, told apart by their
+    content.
 
-    `columns` renames: {name in the file: wanted name}; other columns are kept. `separator` is found out when not
-    given (" " stands for any run of blanks). `names` says that the file has no header. Empty cells are missing.
-    A column of numbers with decimal commas is read as such where the separator is not a comma; codes with leading
-    zeros, digits beyond what a float holds, booleans and dates stay text.
-    Raises RequestError that says what is wrong with the file and where.
+    `columns` renames: {name in the file: wanted name}; other columns are kept. `separator` is found out when
+    not given (" " stands for any run of blanks). `names` says that the file has no header. Empty cells are
+    missing. A column of numbers with decimal commas is read as such where the separator is not a comma; codes
+    with leading zeros, digits beyond what a float holds, booleans and dates stay text. Raises RequestError
+    that says what is wrong with the file and where.
     """
     path = Path(path)
     _require_file(path, limit_bytes)
@@ -77,7 +79,7 @@ def write_table(frame: pl.DataFrame, path: Path) -> Path:
         if kind == ".parquet":
             frame.write_parquet(temporary)
             return path
-        compression = "gzip" if kind.endswith(".gz") else "uncompressed"
+        compression: Literal["gzip", "uncompressed"] = "gzip" if kind.endswith(".gz") else "uncompressed"
         if kind.startswith(".jsonl"):
             frame.write_ndjson(temporary, compression=compression, check_extension=False)
         else:

@@ -156,7 +156,9 @@ def audit_groups(
             name,
             int(observed.trials[index]),
             int(observed.successes[index]),
-            *(rate.metric(index, confidence) for rate in (selection, true_positive, false_positive)),
+            selection.metric(index, confidence),
+            true_positive.metric(index, confidence),
+            false_positive.metric(index, confidence),
             _calibration_gap(p_n, group_n == index, observed.metric(index, confidence)),
             _too_small(int(observed.trials[index]), int(observed.successes[index])),
         )
@@ -175,11 +177,9 @@ def _too_small(num_rows: int, num_positives: int) -> str:
     if num_rows < MIN_GROUP_ROWS:
         return f"{num_rows} rows, fewer than {MIN_GROUP_ROWS}"
     fewest = min(num_positives, num_rows - num_positives)
-    return (
-        f"{fewest} rows of one class, fewer than {MIN_GROUP_CLASS_ROWS}"
-        if fewest < MIN_GROUP_CLASS_ROWS
-        else ""
-    )
+    if fewest < MIN_GROUP_CLASS_ROWS:
+        return f"{fewest} rows of one class, fewer than {MIN_GROUP_CLASS_ROWS}"
+    return ""
 
 
 def _calibration_gap(p_n: FloatArray | None, members: BoolArray, observed: Metric) -> Metric:
@@ -221,7 +221,8 @@ class _Gaps:
         low, high = self._interval(difference, rate, looks)
         values = rate.successes / np.maximum(rate.trials, 1)
         value = float(values[pair[0]] - values[pair[1]])
-        return self._gap(name, value, low, high, pair, "gap" if low > 0 else "no measurable gap")
+        finding: Finding = "gap" if low > 0 else "no measurable gap"
+        return Gap(name, value, low, high, self.names[pair[0]], self.names[pair[1]], finding)
 
     def four_fifths(self, rate: _Rate) -> Gap:
         """Return lowest over highest rate, judged against `FOUR_FIFTHS`."""
@@ -234,7 +235,10 @@ class _Gaps:
         values = rate.successes / np.maximum(rate.trials, 1)
         value = float(values[pair[1]] / values[pair[0]]) if values[pair[0]] > 0 else float("nan")
         finding: Finding = "unclear" if value < FOUR_FIFTHS else "no measurable gap"
-        return self._gap("selection_ratio", value, low, high, pair, "gap" if high < FOUR_FIFTHS else finding)
+        if high < FOUR_FIFTHS:
+            finding = "gap"
+        names = self.names[pair[0]], self.names[pair[1]]
+        return Gap("selection_ratio", value, low, high, *names, finding)
 
     def _eligible(self, rate: _Rate) -> IntArray:
         return np.flatnonzero(self.large_enough & (rate.trials >= MIN_GROUP_CLASS_ROWS))
@@ -253,11 +257,6 @@ class _Gaps:
         tail = (1 - self.confidence) / (looks * num_groups * (num_groups - 1))
         low, high = np.quantile(draws, [tail, 1 - tail])
         return float(low), float(high)
-
-    def _gap(
-        self, name: str, value: float, low: float, high: float, pair: tuple[int, int], finding: Finding
-    ) -> Gap:
-        return Gap(name, value, low, high, self.names[pair[0]], self.names[pair[1]], finding)
 
 
 def _unmeasured(name: str) -> Gap:

@@ -1,4 +1,4 @@
-"""The one result type of every explanation: the numbers together with what they mean and how far they hold."""
+"""The one result type of explanations: the numbers together with what they mean and how far they hold."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class Attribution:
     """How much each feature moved each row's output away from the baseline's.
 
-    `values` has shape (rows, *features) in `unit`; a positive value raised the output. `base_value` is the output
-    at the baseline (one number, or one per row), `output` has shape (rows,); both are None for methods without
-    such a decomposition. For the others the values of a row sum to `output - base_value`, up to
+    `values` has shape (rows, *features) in `unit`; a positive value raised the output. `base_value` is the
+    output at the baseline (one number, or one per row), `output` has shape (rows,); both are None for methods
+    without such a decomposition. For the others the values of a row sum to `output - base_value`, up to
     `completeness_error` (largest absolute gap) and `completeness_mean` (mean absolute gap).
     """
 
@@ -50,12 +50,14 @@ class Attribution:
         """Completeness gap of each row, sum(values) - (output - base_value), of shape (rows,)."""
         if self.output is None or self.base_value is None:
             return None
-        total = self.values.reshape(len(self.values), math.prod(self.values.shape[1:])).sum(1, dtype=np.float64)
+        total = self.values.reshape(len(self.values), math.prod(self.values.shape[1:])).sum(
+            1, dtype=np.float64
+        )
         return total - (self.output.astype(np.float64) - self.base_value)
 
     @property
     def completeness_error(self) -> float | None:
-        """Largest absolute gap over the rows, in `unit`; None when the method has no completeness or no rows."""
+        """Largest absolute gap over the rows, in `unit`; None without completeness or without rows."""
         gaps = self.gaps
         return None if gaps is None or not len(gaps) else float(np.abs(gaps).max())
 
@@ -84,16 +86,16 @@ class Attribution:
     def grouped(self, groups: Mapping[str, Sequence[int]]) -> Attribution:
         """Sums encoded columns into the original ones, for example the one-hot columns of one category.
 
-        `groups` maps each original name to its column numbers; every column belongs to exactly one group, so that
-        completeness is kept.
+        `groups` maps each original name to its column numbers; every column belongs to exactly one group, so
+        that completeness is kept.
         """
         self._require_table("grouped")
         num_columns = self.values.shape[1]
         used = sorted(int(column) for columns in groups.values() for column in columns)
         if used != list(range(num_columns)):
             raise RequestError(
-                f"Expected groups that hold each of the {num_columns} columns exactly once. Received {len(used)}"
-                f" entries for {len(set(used) & set(range(num_columns)))} of them."
+                f"Expected groups that hold each of the {num_columns} columns exactly once."
+                f" Received {len(used)} entries for {len(set(used) & set(range(num_columns)))} of them."
             )
         summed = [self.values[:, list(columns)].sum(1) for columns in groups.values()]
         values = np.stack(summed, axis=1) if summed else self.values
@@ -102,8 +104,8 @@ class Attribution:
     def top(self, k: int, direction: Literal["any", "up", "down"] = "any") -> list[list[tuple[str, float]]]:
         """The k features that moved each row most, largest first; ties keep the order of the columns.
 
-        `direction` "up" keeps only values that raised the output, "down" only those that lowered it. Zeros are
-        never listed, so a row may have fewer than k.
+        `direction` "up" keeps only values that raised the output, "down" only those that lowered it. Zeros
+        are never listed, so a row may have fewer than k.
         """
         self._require_table("top")
         if k < 1:
@@ -122,7 +124,7 @@ class Attribution:
         return {self._name(j): float(mean) for j, mean in enumerate(means)}
 
     def to_json(self, *, with_values: bool = False) -> dict[str, Any]:
-        """What a report, a bundle or the API shows. Values travel in tables, so they are left out unless asked for."""
+        """What a report, a bundle or the API shows. Values usually travel in tables: left out by default."""
         summary: dict[str, Any] = {
             "method": self.method,
             "target": self.target,

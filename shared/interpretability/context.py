@@ -22,18 +22,22 @@ HOOK_TABLES = (
 
 @contextmanager
 def explaining(*models: Any, seed: int | None = None) -> Iterator[None]:
-    """Puts models into eval mode with gradients for inputs only, and restores everything, also after an exception.
+    """Puts models into eval mode with gradients for inputs only, and restores everything, also after an
+    exception.
 
-    Inside: every submodule is in eval mode, parameters need no gradient, autograd records even when the caller is
-    under `no_grad` or `inference_mode`, and the random generators start from `seed` when it is given. Restored:
-    the train/eval mode of every single submodule, `requires_grad` and `grad` of every parameter, hooks, and the
-    Python, NumPy, torch and CUDA generators. Arguments that are not modules (plain functions) are ignored.
+    Inside: every submodule is in eval mode, parameters need no gradient, autograd records even when the
+    caller is under `no_grad` or `inference_mode`, and the random generators start from `seed` when it is
+    given. Restored: the train/eval mode of every single submodule, `requires_grad` and `grad` of every
+    parameter, hooks, and the Python, NumPy, torch and CUDA generators. Arguments that are not modules (plain
+    functions) are ignored.
 
-    cuDNN refuses the backward pass of an RNN in eval mode, so it is switched off, inside the context only, when a
-    model has one. The state of a model is not per thread: threads that share a model should freeze it first
-    (`eval()`, `requires_grad_(False)`); then there is nothing to switch back and forth.
+    cuDNN refuses the backward pass of an RNN in eval mode, so it is switched off, inside the context only,
+    when a model has one. The state of a model is not per thread: threads that share a model should freeze it
+    first (`eval()`, `requires_grad_(False)`); then there is nothing to switch back and forth.
     """
-    modules = list(dict.fromkeys(m for model in models if isinstance(model, nn.Module) for m in model.modules()))
+    modules = list(
+        dict.fromkeys(m for model in models if isinstance(model, nn.Module) for m in model.modules())
+    )
     parameters = list(dict.fromkeys(p for module in modules for p in module.parameters(recurse=False)))
     with ExitStack() as stack:
         stack.callback(_restore_generators, _generators())

@@ -1,14 +1,14 @@
 """DeepSHAP for feed-forward networks: DeepLIFT's rescale rule averaged over every background row.
 
-Sources: Shrikumar et al. 2017 (arXiv 1704.02685, rescale rule), Lundberg and Lee 2017 (arXiv 1705.07874). The same
-quantity as shap's DeepExplainer and captum's DeepLiftShap. What differs is the arithmetic:
+Sources: Shrikumar et al. 2017 (arXiv 1704.02685, rescale rule), Lundberg and Lee 2017 (arXiv 1705.07874). The
+same quantity as shap's DeepExplainer and captum's DeepLiftShap. What differs is the arithmetic:
 
-* the background runs through the network once, and rows and background meet only in the (background, rows, width)
-  slopes of the activations, in chunks that stay in the processor's cache;
+* the background runs through the network once, and rows and background meet only in the (background, rows,
+  width) slopes of the activations, in chunks that stay in the processor's cache;
 * mean_b m_b (x - b) = x mean_b m_b - mean_b m_b b is one matrix product with the background itself, so that
   (background, rows, features) is never built;
-* a ReLU's quotient loses no digits unless both pre-activations are equal, so it is taken without a guard and the few
-  rows that show a 0/0 are computed again with one.
+* a ReLU's quotient loses no digits unless both pre-activations are equal, so it is taken without a guard and
+  the few rows that show a 0/0 are computed again with one.
 
 Measured 2026-11 for 23-64-64-1 with 100 background rows on 2 cores: see tests/benchmarks/explanations.py.
 """
@@ -31,8 +31,8 @@ ELEMENTWISE = (
     nn.Softsign, nn.Softshrink,
 )  # fmt: skip
 INERT = (nn.Identity, nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout)
-# Slopes in flight per pass: 320,000 float32 numbers are 1.3 MB, about one core's L2 cache (2026-11, AMD EPYC, 2 cores:
-# 86,000 explanations/s here, 76,000 with 1.6 times as many, 56,000 with a third).
+# Slopes in flight per pass: 320,000 float32 numbers are 1.3 MB, about one core's L2 cache (2026-11, AMD EPYC,
+# 2 cores: 86,000 explanations/s here, 76,000 with 1.6 times as many, 56,000 with a third).
 CPU_PAIRS = 320_000
 CUDA_PAIRS = 32_000_000
 ROWS_PER_BLOCK = 4096
@@ -50,11 +50,12 @@ def deep_shap(
 ) -> Attribution:
     """Attributes each row's output to its features, against the mean output over the background rows.
 
-    `network` is an `nn.Sequential` (nested ones are fine) of Linear, BatchNorm1d, Dropout, Identity and elementwise
-    activations, or a sequence of such networks whose mean output is explained. `rows` is (rows, features),
-    `background` (background rows, features). `output` chooses the column when the network has several. Values have
-    shape (rows, features); positive ones raised the output. Anything else in the network, such as LayerNorm or an
-    LSTM, is a RequestError: the rescale rule has no exact form there, and a silent approximation would look right.
+    `network` is an `nn.Sequential` (nested ones are fine) of Linear, BatchNorm1d, Dropout, Identity and
+    elementwise activations, or a sequence of such networks whose mean output is explained. `rows` is (rows,
+    features), `background` (background rows, features). `output` chooses the column when the network has
+    several. Values have shape (rows, features); positive ones raised the output. Anything else in the
+    network, such as LayerNorm or an LSTM, is a RequestError: the rescale rule has no exact form there, and a
+    silent approximation would look right.
     """
     members = [network] if isinstance(network, nn.Module) else list(network)
     if not members:
@@ -109,8 +110,10 @@ class _Trace:
     score: Tensor
 
     def part(self, rows: slice | Tensor) -> "_Trace":
-        cut = [[tensor[rows] for tensor in tensors] for tensors in (self.before, self.after, self.slopes)]
-        return _Trace(*cut, self.score[rows])
+        before, after, slopes = (
+            [tensor[rows] for tensor in tensors] for tensors in (self.before, self.after, self.slopes)
+        )
+        return _Trace(before, after, slopes, self.score[rows])
 
 
 class _Member:
@@ -126,8 +129,8 @@ class _Member:
         self.averaging = torch.cat([background, ones], 1) / len(background)
         self.weights = [layer.weight.contiguous() for layer in self.layers]
         if len(self.layers) > 1:
-            # The output's weights scale the matrix below, not the slopes: a product less, and the quotient keeps
-            # the exactness that equal roundings of numerator and denominator give it.
+            # The output's weights scale the matrix below, not the slopes: a product less, and the quotient
+            # keeps the exactness that equal roundings of numerator and denominator give it.
             top = self.weights.pop()
             self.weights[-1] = top.reshape(-1, 1) * self.weights[-1]
 
@@ -205,7 +208,8 @@ class _Member:
 
 
 def _quotient(slopes: Tensor, distance: Tensor, x: _Trace, b: _Trace, depth: int) -> None:
-    """Turns activation differences into slopes; where the distance is too small to divide by, the mean derivative.
+    """Turns activation differences into slopes; where the distance is too small to divide by, the mean
+    derivative.
 
     At a relative distance of 1e-3 the quotient has lost three of float32's seven digits, and the mean of the
     derivatives at both ends is off by distance^2 / 12 times the third derivative, less than 1e-7 of it.
@@ -234,7 +238,7 @@ def _compiled(network: nn.Module, like: Tensor, output: int | None) -> list[_Lay
     num_outputs = len(bias)
     if output is None and num_outputs != 1:
         raise RequestError(
-            f"Expected a network with one output, or output=INDEX. Received one with {num_outputs} outputs."
+            f"Expected one output, or output=INDEX to choose one. Received {num_outputs} outputs."
         )
     column = output or 0
     if not 0 <= column < num_outputs:

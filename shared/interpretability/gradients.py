@@ -1,8 +1,8 @@
 """Integrated gradients and expected gradients for any differentiable model.
 
-Sources: Sundararajan et al. 2017 (arXiv 1703.01365), Erion et al. 2021 (arXiv 1906.10670). Both average
-(x - baseline) * gradient over points between baseline and row: the first along one straight line with Gauss-Legendre
-nodes, the second over many baselines drawn from a background, at random places on each line.
+Sources: Sundararajan et al. 2017 (arXiv 1703.01365), Erion et al. 2021 (arXiv 1906.10670). Both average (x -
+baseline) * gradient over points between baseline and row: the first along one straight line with
+Gauss-Legendre nodes, the second over many baselines drawn from a background, at random places on each line.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ Embeddings = nn.Module | Sequence[nn.Module] | None
 
 @dataclass(frozen=True, slots=True)
 class _Ends:
-    """Rows or baselines: the inputs, and the continuous tensors that are explained (inputs or embedding outputs)."""
+    """Rows or baselines: the inputs, and the tensors that are explained (inputs or embedding outputs)."""
 
     parts: Parts
     explained: tuple[Tensor, ...]
@@ -66,12 +66,16 @@ class _Paths:
 
     def repeated(self, parts: Parts, times: int) -> Parts:
         """The inputs of `times` points for every row. What the points replace is not copied."""
-        fixed = parts.tensors if self.layers else {n: t for n, t in parts.tensors.items() if not t.is_floating_point()}
+        fixed = (
+            parts.tensors
+            if self.layers
+            else {n: t for n, t in parts.tensors.items() if not t.is_floating_point()}
+        )
         copies = {n: t.repeat(times, *[1] * (t.ndim - 1)) for n, t in fixed.items()}
         return Parts(parts.tensors | copies, parts.kind)
 
     def gradients(self, others: Parts, points: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Gradient of each point's score; `others` holds the inputs of the same rows that stay as they are."""
+        """Gradient of each point's score; `others` holds the inputs that stay as they are."""
         for point in points:
             point.requires_grad_()
         if self.layers:
@@ -104,16 +108,16 @@ def integrated_gradients(
 ) -> Attribution:
     """Integrated gradients, with twice the steps for the rows that are not complete yet.
 
-    `inputs` is a tensor, a tuple or a mapping of tensors whose first axis is the rows; `baseline` has the same
-    structure with one row, or one for each row. `score(inputs)` returns the explained number of each row, by default
-    the model's single output. With `embedding` the outputs of these layers are explained and summed over their last
-    axis. Integer inputs are passed on unchanged.
+    `inputs` is a tensor, a tuple or a mapping of tensors whose first axis is the rows; `baseline` has the
+    same structure with one row, or one for each row. `score(inputs)` returns the explained number of each
+    row, by default the model's single output. With `embedding` the outputs of these layers are explained and
+    summed over their last axis. Integer inputs are passed on unchanged.
 
-    Steps start at `num_steps` and double up to `max_steps` until the gap of a row is at most `tolerance` times
-    |f(x) - f(baseline)| (or the mean of that over the rows, if larger). More steps need not shrink the gap of every
-    row, so the best of them is kept; the gap that remains is in the result. `num_points` bounds the points in one
-    forward pass, and so the memory. One tensor keeps its shape in `values`; several are laid side by side,
-    (rows, all features).
+    Steps start at `num_steps` and double up to `max_steps` until the gap of a row is at most `tolerance`
+    times |f(x) - f(baseline)| (or the mean of that over the rows, if larger). More steps need not shrink the
+    gap of every row, so the best of them is kept; the gap that remains is in the result. `num_points` bounds
+    the points in one forward pass, and so the memory. One tensor keeps its shape in `values`; several are
+    laid side by side, (rows, all features).
     """
     if num_steps < 1 or max_steps < num_steps:
         raise RequestError(f"Expected 1 <= num_steps <= max_steps. Received {num_steps} and {max_steps}.")
@@ -190,11 +194,11 @@ def expected_gradients(
 ) -> Attribution:
     """Expected gradients against a background: Shapley-style values for any differentiable model.
 
-    Works where DeepSHAP has no rule: LSTM, LayerNorm, attention, and with `embedding` for token or item numbers.
-    Arguments and shapes as in `integrated_gradients`; `background` holds any number of rows. Each row meets every
-    background row equally often, in a random order; the places on the lines are stratified and antithetic (a and
-    1 - a on the same line). What sampling leaves open is in the completeness error, which falls with `num_samples`.
-    The same seed gives the same values.
+    Works where DeepSHAP has no rule: LSTM, LayerNorm, attention, and with `embedding` for token or item
+    numbers. Arguments and shapes as in `integrated_gradients`; `background` holds any number of rows. Each
+    row meets every background row equally often, in a random order; the places on the lines are stratified
+    and antithetic (a and 1 - a on the same line). What sampling leaves open is in the completeness error,
+    which falls with `num_samples`. The same seed gives the same values.
     """
     if num_samples < 2 or num_samples % 2:
         raise RequestError(f"Expected an even num_samples of at least 2. Received {num_samples}.")

@@ -1,4 +1,4 @@
-"""The inputs of a model as named parts, and the embedding layers whose outputs stand in for token or item numbers."""
+"""The inputs of a model as named parts, and layers whose outputs are replaced while it runs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,16 +19,16 @@ class Parts:
     """A tensor, tuple or mapping of tensors that share their first axis, the rows."""
 
     tensors: dict[str, Tensor]
-    kind: type
+    kind: str
 
     @classmethod
     def of(cls, inputs: Inputs) -> "Parts":
         if isinstance(inputs, Tensor):
-            tensors, kind = {"input": inputs}, Tensor
+            tensors, kind = {"input": inputs}, "tensor"
         elif isinstance(inputs, Mapping):
-            tensors, kind = dict(inputs), dict
+            tensors, kind = dict(inputs), "mapping"
         else:
-            tensors, kind = {f"input {i}": tensor for i, tensor in enumerate(inputs)}, tuple
+            tensors, kind = {f"input {i}": tensor for i, tensor in enumerate(inputs)}, "tuple"
         lengths = {len(tensor) if tensor.ndim else -1 for tensor in tensors.values()}
         if len(lengths) != 1 or -1 in lengths:
             shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
@@ -51,9 +51,9 @@ class Parts:
 
     def native(self) -> Any:
         """The structure that the caller passed."""
-        if self.kind is Tensor:
+        if self.kind == "tensor":
             return next(iter(self.tensors.values()))
-        return tuple(self.tensors.values()) if self.kind is tuple else dict(self.tensors)
+        return tuple(self.tensors.values()) if self.kind == "tuple" else dict(self.tensors)
 
 
 def scorer(model: nn.Module, score: Score | None) -> Callable[[Parts], Tensor]:
@@ -66,10 +66,10 @@ def scorer(model: nn.Module, score: Score | None) -> Callable[[Parts], Tensor]:
         inputs = parts.native()
         if score is not None:
             result = score(inputs)
-        elif parts.kind is tuple:
+        elif parts.kind == "tuple":
             result = model(*inputs)
         else:
-            result = model(**inputs) if parts.kind is dict else model(inputs)
+            result = model(**inputs) if parts.kind == "mapping" else model(inputs)
         if not isinstance(result, Tensor) or result.numel() != len(parts) or len(result) != len(parts):
             shape = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
             raise RequestError(
@@ -95,8 +95,8 @@ def replaced(outputs: Mapping[nn.Module, Tensor]) -> Iterator[None]:
             )
         if original.shape != outputs[module].shape:
             raise RequestError(
-                f"Expected {module} to return {tuple(outputs[module].shape)}. Received {tuple(original.shape)}:"
-                " inputs and baseline need the same shape."
+                f"Expected {module} to return {tuple(outputs[module].shape)}."
+                f" Received {tuple(original.shape)}: inputs and baseline need the same shape."
             )
         return outputs[module]
 

@@ -34,10 +34,11 @@ def occlusion(
     """Mean drop of the output over the windows that cover each position, of shape (rows, *spatial).
 
     `inputs` is (rows, channels, *spatial) with one, two or three spatial axes; a window covers all channels.
-    `stride` defaults to half the window. `baseline` fills the window: a number or a tensor that broadcasts against
-    the inputs. The last window of an axis is cut at the border, so that every position is covered; a stride beyond
-    the window would leave gaps and is refused. `num_points` bounds the inputs in one forward pass. A positive value
-    means that covering the place lowers the output. The values are drops, not a decomposition: no completeness.
+    `stride` defaults to half the window. `baseline` fills the window: a number or a tensor that broadcasts
+    against the inputs. The last window of an axis is cut at the border, so that every position is covered; a
+    stride beyond the window would leave gaps and is refused. `num_points` bounds the inputs in one forward
+    pass. A positive value means that covering the place lowers the output. The values are drops, not a
+    decomposition: no completeness.
     """
     spatial = tuple(inputs.shape[2:])
     if not 1 <= len(spatial) <= 3 or 0 in spatial:
@@ -45,7 +46,9 @@ def occlusion(
             f"Expected inputs of shape (rows, channels, 1 to 3 spatial axes). Received {tuple(inputs.shape)}."
         )
     sizes = _per_axis(window, spatial, "window")
-    strides = [max(1, size // 2) for size in sizes] if stride is None else _per_axis(stride, spatial, "stride")
+    strides = (
+        [max(1, size // 2) for size in sizes] if stride is None else _per_axis(stride, spatial, "stride")
+    )
     if any(step > size for step, size in zip(strides, sizes, strict=True)):
         raise RequestError(f"Expected a stride no larger than the window {sizes}. Received {strides}.")
     with explaining(model), torch.no_grad():
@@ -64,7 +67,8 @@ def occlusion(
         values=(total / times).view(len(inputs), *spatial).cpu().numpy(),
         names=(),
         target=target,
-        baseline=baseline_name or (f"value {baseline:g}" if isinstance(baseline, float | int) else "given fill"),
+        baseline=baseline_name
+        or (f"value {baseline:g}" if isinstance(baseline, float | int) else "given fill"),
         method=f"occlusion (window {'x'.join(map(str, sizes))}, stride {'x'.join(map(str, strides))})",
         unit=unit,
         output=whole.cpu().numpy(),
@@ -81,7 +85,7 @@ def _per_axis(value: int | Sequence[int], spatial: tuple[int, ...], name: str) -
 def _masks(
     spatial: tuple[int, ...], sizes: list[int], strides: list[int], device: torch.device, block: int = 64
 ) -> Iterator[Tensor]:
-    """Blocks of window masks, each (windows, *spatial): all at once would be windows x positions of a volume."""
+    """Blocks of window masks, each (windows, *spatial): all at once would be windows x positions."""
     starts = [
         range(0, math.ceil((extent - size) / step) * step + 1, step)
         for extent, size, step in zip(spatial, sizes, strides, strict=True)

@@ -1,12 +1,13 @@
-"""Interventional Shapley values of groups of columns for any prediction function: exact, or sampled without bias.
+"""Interventional Shapley values of groups of columns for any prediction function: exact, or sampled without
+bias.
 
-A group that is absent from a coalition takes its columns from a background row, all together, and the value of a
-coalition is the mean prediction over the background rows. Slow next to `deep_shap`, but it asks nothing of the model:
-the reference against which faster methods are checked.
+A group that is absent from a coalition takes its columns from a background row, all together, and the value
+of a coalition is the mean prediction over the background rows. Slow next to `deep_shap`, but it asks nothing
+of the model: the reference against which faster methods are checked.
 
-Every method is a list of coalitions and a linear map from their values to the Shapley values, so that they share one
-batched evaluation. Sources: Lundberg and Lee 2017 (arXiv 1705.07874, kernel weights), Covert and Lee 2021
-(arXiv 2012.01536, paired sampling).
+Every method is a list of coalitions and a linear map from their values to the Shapley values, so that they
+share one batched evaluation. Sources: Lundberg and Lee 2017 (arXiv 1705.07874, kernel weights), Covert and
+Lee 2021 (arXiv 2012.01536, paired sampling).
 """
 
 import itertools
@@ -45,10 +46,11 @@ def shapley_values(
 ) -> Attribution:
     """Shapley values of shape (rows, groups), positive where the group raised the output.
 
-    `predict` maps (n, features) to (n,) or (n, 1). `groups` maps a name to its columns (default: each column alone);
-    columns in no group stay as in the row. "auto" is "exact" up to 12 groups, else "permutation". `num_coalitions`
-    is the budget of the two sampling methods, per row, each coalition with all background rows; both are exact for
-    additive models and complete for every model. `num_points` bounds the rows in one prediction.
+    `predict` maps (n, features) to (n,) or (n, 1). `groups` maps a name to its columns (default: each column
+    alone); columns in no group stay as in the row. "auto" is "exact" up to 12 groups, else "permutation".
+    `num_coalitions` is the budget of the two sampling methods, per row, each coalition with all background
+    rows; both are exact for additive models and complete for every model. `num_points` bounds the rows in one
+    prediction.
     """
     if rows.ndim != 2 or background.ndim != 2 or rows.shape[1] != background.shape[1] or not len(background):
         raise RequestError(
@@ -80,9 +82,9 @@ def shapley_values(
 class Agreement:
     """How close two attributions of the same rows are.
 
-    `max_difference` and `mean_difference` are absolute, in the unit of the values; `relative_difference` is the mean
-    one divided by the mean absolute reference value. `spearman` is the mean rank correlation over the rows (1 is the
-    same order), `same_first` the share of rows with the same strongest feature.
+    `max_difference` and `mean_difference` are absolute, in the unit of the values; `relative_difference` is
+    the mean one divided by the mean absolute reference value. `spearman` is the mean rank correlation over
+    the rows (1 is the same order), `same_first` the share of rows with the same strongest feature.
     """
 
     max_difference: float
@@ -96,11 +98,12 @@ class Agreement:
 
 
 def agreement(attribution: Attribution, reference: Attribution) -> Agreement:
-    """Compares an attribution with a reference, usually exact Shapley values, on the same rows and features."""
+    """Compares an attribution with a reference, usually exact Shapley values, on the same rows."""
     values, expected = attribution.values, reference.values
     if values.shape != expected.shape or not values.size:
         raise RequestError(
-            f"Expected attributions of the same rows and features. Received {values.shape} and {expected.shape}."
+            "Expected attributions of the same rows and features."
+            f" Received {values.shape} and {expected.shape}."
         )
     values, expected = (array.reshape(len(array), -1).astype(np.float64) for array in (values, expected))
     difference = np.abs(values - expected)
@@ -120,7 +123,8 @@ def _switch(groups: Mapping[str, Sequence[int]], rows: Tensor) -> Tensor:
     for index, (name, members) in enumerate(groups.items()):
         if not len(members) or min(members) < 0 or max(members) >= rows.shape[1]:
             raise RequestError(
-                f"Expected columns between 0 and {rows.shape[1] - 1} in group {name!r}. Received {list(members)}."
+                f"Expected columns between 0 and {rows.shape[1] - 1} in group {name!r}."
+                f" Received {list(members)}."
             )
         columns[index, list(members)] += 1
     if (columns.sum(0) > 1).any():
@@ -139,13 +143,15 @@ def _worths(predict: Predict, row: Tensor, background: Tensor, switches: Tensor,
     return torch.cat(means)
 
 
-def _plan(method: str, num_groups: int, budget: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Coalitions (coalitions, groups), the empty one first and the full one last, and the map (groups, coalitions)."""
+def _plan(
+    method: str, num_groups: int, budget: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coalitions (coalitions, groups), from the empty to the full one, and the map (groups, coalitions)."""
     if method == "exact":
         if num_groups > 16:
             raise RequestError(
-                f"Expected at most 16 groups for exact Shapley values. Received {num_groups}: merge groups or use"
-                ' method="permutation".'
+                f"Expected at most 16 groups for exact Shapley values. Received {num_groups}:"
+                ' merge groups or use method="permutation".'
             )
         return _exact(num_groups)
     if method == "permutation":
@@ -183,7 +189,7 @@ def _permutations(num_groups: int, budget: int, random: np.random.Generator) -> 
 
 
 def _kernel(num_groups: int, budget: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel-weighted least squares with the sum constrained; small and large sizes complete, the rest paired draws."""
+    """Kernel-weighted least squares, the sum constrained; outer sizes complete, the rest paired draws."""
     sizes = np.arange(1, num_groups)
     mass = (num_groups - 1) / (sizes * (num_groups - sizes))
     mass /= mass.sum()
@@ -207,7 +213,7 @@ def _kernel(num_groups: int, budget: int, random: np.random.Generator) -> tuple[
 
 
 def _subsets(num_groups: int, size: int, limit: int) -> np.ndarray:
-    """All coalitions of `size` and of its complement; one row more than `limit`, all empty, when they are too many."""
+    """All coalitions of `size` and their complements; `limit` + 1 empty ones when they are too many."""
     both = 2 * size != num_groups
     if math.comb(num_groups, size) * (1 + both) > limit:
         return np.zeros((limit + 1, num_groups), bool)

@@ -21,8 +21,10 @@ NUM_BINS = 10
 NUM_SCORE_STEPS = 200
 # Most frequent levels with their own bin; the rest share one, where noise of rare levels would drown a shift.
 NUM_LEVEL_BINS = 20
-# Beyond this many levels a column is an identifier or free text: its unknown levels are not news.
+# Beyond this many levels, or with fewer than two rows per level, a column is an identifier or free text. It
+# is not monitored: every batch would bring new levels, and the profile would publish names.
 MAX_LEVELS = 1000
+MIN_FREE_LEVELS = 50
 
 Counts = Annotated[tuple[int, ...], Field(min_length=1)]
 
@@ -32,7 +34,10 @@ class _Profile(BaseModel):
 
 
 class NumericProfile(_Profile):
-    """Counts between edges: bin i holds edges[i - 1] < value <= edges[i], open at both ends. NaN is missing."""
+    """Counts between edges: bin i holds edges[i - 1] < value <= edges[i], open at both ends. NaN is missing.
+
+    The first and the last bin lie outside the range of the reference's finite values.
+    """
 
     kind: Literal["numeric"] = "numeric"
     edges: tuple[float, ...] = Field(description="ascending cut points, in the column's unit")
@@ -53,11 +58,10 @@ class NumericProfile(_Profile):
 
 
 class CategoryProfile(_Profile):
-    """Counts per level, most frequent first; `num_other` rows lie in levels that were too many to list."""
+    """Counts per level, most frequent first."""
 
     kind: Literal["category"] = "category"
     levels: dict[str, int] = Field(description="rows per level")
-    num_other: int = Field(ge=0, description="rows of unlisted levels")
     num_missing: int = Field(ge=0, description="null rows")
 
     @model_validator(mode="after")
@@ -71,7 +75,7 @@ ColumnProfile = Annotated[NumericProfile | CategoryProfile, Field(discriminator=
 
 
 class ReferenceProfile(_Profile):
-    """Everything that later batches are compared with. `skipped` columns (dates, lists) are not monitored."""
+    """Everything that later batches are compared with. `skipped` columns are not monitored."""
 
     num_rows: int = Field(ge=1, description="rows of the reference")
     columns: dict[str, ColumnProfile]
@@ -89,15 +93,15 @@ class ReferenceProfile(_Profile):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise RequestError(
-                f"Expected a reference profile. Received one that is wrong at {where or 'the top'}: {first['msg']}."
-            ) from error
+            problem = f"wrong at {where or 'the top'}: {first['msg']}"
+            raise RequestError(f"Expected a reference profile. Received one that is {problem}.") from error
 
 
 def reference_profile(frame: pl.DataFrame, scores: ArrayLike | None = None) -> ReferenceProfile:
     """Profile the columns of a table and the scores given to its rows, of shape (n,).
 
-    Numbers and booleans, strings and enumerations are profiled, all other types are named in `skipped`.
+    Numbers, strings, enumerations and booleans are profiled; dates, nested types and identifiers are named in
+    `skipped`.
     Raises RequestError for an empty table or scores that are not finite or of another length.
     """
     if frame.height == 0:
@@ -107,8 +111,10 @@ def reference_profile(frame: pl.DataFrame, scores: ArrayLike | None = None) -> R
     for column in frame.iter_columns():
         if column.dtype.is_numeric():
             columns[column.name] = profile_numbers(numbers(column), NUM_BINS)
-        elif is_category(column.dtype):
-            columns[column.name] = _profile_categories(column)
+        elif is_category(column.dtype) and not _is_identifier(column):
+            columns[column.name] = CategoryProfile(
+                levels=level_counts(column), num_missing=column.null_count()
+            )
         else:
             skipped.append(column.name)
     score_profile = None
@@ -122,6 +128,11 @@ def reference_profile(frame: pl.DataFrame, scores: ArrayLike | None = None) -> R
 def is_category(dtype: pl.DataType) -> bool:
     """Return whether the values of a column are levels."""
     return dtype in (pl.String, pl.Categorical, pl.Enum, pl.Boolean) or isinstance(dtype, pl.Enum)
+
+
+def _is_identifier(column: pl.Series) -> bool:
+    num_levels = column.drop_nulls().n_unique()
+    return num_levels > min(MAX_LEVELS, max(MIN_FREE_LEVELS, len(column) // 2))
 
 
 def numbers(column: pl.Series) -> FloatArray:
@@ -148,15 +159,15 @@ def checked_scores(scores: ArrayLike, num_rows: int) -> FloatArray:
 
 
 def profile_numbers(value_n: FloatArray, num_bins: int) -> NumericProfile:
-    """Profile numbers of shape (n,); ties and constant columns get fewer bins, infinities the outer ones."""
+    """Profile numbers of shape (n,); ties get fewer bins, infinities the outer ones."""
     present = value_n[~np.isnan(value_n)]
     finite = present[np.isfinite(present)]
     edges = np.empty(0)
     if finite.size:
-        steps = np.arange(1, num_bins) / num_bins
         # Observed values as edges: an interpolated one between two atoms would move with rounding.
-        edges = np.unique(np.quantile(finite, steps, method="inverted_cdf"))
-        edges = edges[edges < finite.max()] if np.unique(finite).size > 1 else _around(float(finite[0]))
+        inner = np.quantile(finite, np.arange(1, num_bins + 1) / num_bins, method="inverted_cdf")
+        edges = np.unique(np.r_[np.nextafter(finite.min(), -np.inf), inner])
+        edges = edges[np.isfinite(edges)]
     return NumericProfile(
         edges=tuple(edges.tolist()),
         counts=tuple(bin_counts(present, edges).tolist()),
@@ -168,23 +179,7 @@ def profile_numbers(value_n: FloatArray, num_bins: int) -> NumericProfile:
     )
 
 
-def _around(constant: float) -> FloatArray:
-    """Return edges that tell a constant from anything below or above it."""
-    edges = np.array([np.nextafter(constant, -np.inf), constant])
-    return edges[np.isfinite(edges)]
-
-
 def bin_counts(present: FloatArray, edges: ArrayLike) -> IntArray:
     """Return the rows per bin of values without NaN."""
     edge_b = np.asarray(edges, dtype=np.float64)
     return np.bincount(np.searchsorted(edge_b, present, side="left"), minlength=edge_b.size + 1)
-
-
-def _profile_categories(column: pl.Series) -> CategoryProfile:
-    counts = level_counts(column)
-    listed = dict(list(counts.items())[:MAX_LEVELS])
-    return CategoryProfile(
-        levels=listed,
-        num_other=sum(counts.values()) - sum(listed.values()),
-        num_missing=column.null_count(),
-    )

@@ -74,7 +74,9 @@ class Table:
         heads = self.heads()
         if any(len(row) != len(heads) for row in self.rows):
             raise ValueError(f"Expected {len(heads)} values in every row of the table {self.caption!r}.")
-        return [[show(value, head.digits) for value, head in zip(row, heads, strict=True)] for row in self.rows]
+        return [
+            [show(value, head.digits) for value, head in zip(row, heads, strict=True)] for row in self.rows
+        ]
 
 
 @dataclass(frozen=True, slots=True)

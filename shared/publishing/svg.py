@@ -33,7 +33,9 @@ def inline_svg(svg: str, prefix: str, alt: str) -> str:
     try:
         root = ElementTree.fromstring(svg[start:])
     except ElementTree.ParseError as error:
-        raise FieldworkError(f"Expected an SVG drawing. Received one that cannot be read: {error}.") from error
+        raise FieldworkError(
+            f"Expected an SVG drawing. Received one that cannot be read: {error}."
+        ) from error
     _clean(root, prefix)
     for name in ("width", "height"):
         root.attrib.pop(name, None)
@@ -75,5 +77,7 @@ def _clean_attributes(attributes: dict[str, str], prefix: str) -> list[tuple[str
 def _themed(text: str) -> str:
     for colour, variable in _THEME.items():
         # A variable is only understood in a style, not in a presentation attribute.
-        text = re.sub(rf'((?:fill|stroke|stop-color):\s*){colour}', rf"\1{variable}", text, flags=re.IGNORECASE)
+        text = re.sub(
+            rf"((?:fill|stroke|stop-color):\s*){colour}", rf"\1{variable}", text, flags=re.IGNORECASE
+        )
     return text

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from pipelines import catalogue
+from shared.contracts.contract import available
+from shared.data import datasets
 from shared.errors import RequestError
 from shared.publishing import registry
 from shared.publishing.versions import ModelVersion
@@ -105,8 +108,6 @@ def test_unknown_contract_exits_with_2(invoke):
 
 
 def test_list_names_the_contracts_of_the_repository(invoke):
-    from shared.contracts.contract import available
-
     result = invoke("contract", "list")
     assert result.exit_code == 0, result.output
     assert all(f"{name}@" in result.stdout for name in available())
@@ -186,18 +187,52 @@ def test_wrong_model_request_exits_with_2_and_changes_nothing(invoke, models, ar
     assert models.calls == []
 
 
-def test_data_path_prints_the_folder_and_nothing_else(invoke, monkeypatch, tmp_path):
-    name = "german_credit"
-    source = Path("/work/shared/datasets") / name
-    if not source.is_dir():
-        (tmp_path / name).mkdir()
-    monkeypatch.setenv("FIELDWORK_DATA", str(tmp_path))
+@pytest.fixture
+def empty_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.delenv("FIELDWORK_DATA", raising=False)
     monkeypatch.setenv("FIELDWORK_HOME", str(tmp_path / "home"))
-    result = invoke("data", "path", name)
-    assert result.exit_code in (0, 2)
+    return tmp_path
 
 
-def test_unknown_data_set_exits_with_2_and_names_close_ones(invoke):
-    result = invoke("data", "path", "german_credti")
+def test_data_path_prints_the_folder_and_nothing_else(invoke, monkeypatch, empty_home):
+    folder = empty_home / "german_credit"
+    folder.mkdir()
+    (folder / "german.data").write_text("A11 6\n")
+    monkeypatch.setenv("FIELDWORK_DATA", str(empty_home))
+    result = invoke("data", "path", "german-credit")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{folder}\n", "")
+
+
+def test_data_path_of_an_absent_set_exits_with_2_and_names_the_fetch_command(invoke, empty_home):
+    result = invoke("data", "path", "german_credit")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "fieldwork data fetch german_credit" in result.stderr
+
+
+def test_data_list_names_every_source_of_the_pipelines(invoke, empty_home):
+    result = invoke("data", "list")
+    assert result.exit_code == 0, result.output
+    sources = {source for pipeline in catalogue.PIPELINES for source in pipeline.sources[1:]}
+    assert all(f"fieldwork data fetch {source}" in result.stdout for source in sources)
+
+
+def test_fetch_shows_digests_and_says_which_were_known_before(invoke, monkeypatch, empty_home):
+    def fake_fetch(name, *, progress):
+        progress(10, None)
+        progress(20, 20)
+        return datasets.Fetched(empty_home / name, {"a.csv": "11", "b.csv": "22"}, ("a.csv",))
+
+    monkeypatch.setattr(datasets, "fetch", fake_fetch)
+    result = invoke("data", "fetch", "toys")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].endswith("sha256 11  verified")
+    assert "recorded" in lines[1]
+    assert lines[2] == str(empty_home / "toys")
+
+
+@pytest.mark.parametrize("command", ["path", "fetch"])
+def test_unknown_data_set_exits_with_2_and_names_close_ones(invoke, empty_home, command):
+    result = invoke("data", command, "german_credti")
     assert result.exit_code == 2, result.output
     assert "german_credit" in result.stderr

@@ -1,0 +1,132 @@
+"""The models that a network has to beat, fitted on training and validation rows together: they need neither.
+
+- `logistic_regression`: standardised amounts, one-hot categories, indicators for missing and special codes;
+- `scorecard`: weight of evidence on quantile bins, then logistic regression: what lenders run today;
+- `gradient_boosting`: scikit-learn's histogram boosting, categories as such, missing values as such.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import polars as pl
+
+from pipelines.credit_scoring.config import ModelConfig
+from pipelines.credit_scoring.features import Features
+from pipelines.credit_scoring.schema import LenderSchema
+
+Predict = Callable[[pl.DataFrame], np.ndarray]
+
+NAMES = {
+    "logistic_regression": "logistic regression",
+    "scorecard": "the scorecard",
+    "gradient_boosting": "gradient boosting",
+}
+_SCORECARD_BINS = 8
+
+
+def fit_baselines(
+    frame: pl.DataFrame, target: np.ndarray, schema: LenderSchema, config: ModelConfig, iterations: int, seed: int
+) -> Mapping[str, Predict]:
+    """Each baseline as a function from a contract table to the probability of default, of shape (rows,)."""
+    return {
+        "logistic_regression": _logistic_regression(frame, target, schema, config),
+        "scorecard": _scorecard(frame, target, schema, config),
+        "gradient_boosting": _gradient_boosting(frame, target, schema, config, iterations, seed),
+    }
+
+
+def _logistic_regression(
+    frame: pl.DataFrame, target: np.ndarray, schema: LenderSchema, config: ModelConfig
+) -> Predict:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    features = Features.fit(frame, schema, config)
+    design = _one_hot_design(features)
+    scaler = StandardScaler().fit(design(frame))
+    model = LogisticRegression(max_iter=2000).fit(scaler.transform(design(frame)), target)
+    return lambda table: model.predict_proba(scaler.transform(design(table)))[:, 1]
+
+
+def _one_hot_design(features: Features) -> Callable[[pl.DataFrame], np.ndarray]:
+    def design(table: pl.DataFrame) -> np.ndarray:
+        columns = []
+        for encoding in features.numeric:
+            values = table[encoding.name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+            states = encoding.encode(values)[:, encoding.num_bins :]
+            amount = np.where(states.any(axis=1), 0.0, np.nan_to_num(values))
+            # amounts are skewed over orders of magnitude; bills may be negative
+            skewed = encoding.num_bins > 0 and encoding.edges[-1] > 1000
+            columns += [np.sign(amount) * np.log1p(np.abs(amount)) if skewed else amount, *states.T]
+        for category in features.categorical:
+            columns += list(np.eye(category.num_codes)[category.encode(table[category.name])].T)
+        return np.stack(columns, axis=1)
+
+    return design
+
+
+def _scorecard(frame: pl.DataFrame, target: np.ndarray, schema: LenderSchema, config: ModelConfig) -> Predict:
+    from sklearn.linear_model import LogisticRegression
+
+    coarse = config.model_copy(update={"num_bins": min(_SCORECARD_BINS, config.num_bins)})
+    features = Features.fit(frame, schema, coarse)
+    bins = _bins(features, frame)
+    evidence = [_weight_of_evidence(codes, target) for codes in bins.T]
+
+    def design(table: pl.DataFrame) -> np.ndarray:
+        return np.stack([weights[codes] for weights, codes in zip(evidence, _bins(features, table).T, strict=True)], 1)
+
+    model = LogisticRegression(max_iter=2000).fit(design(frame), target)
+    return lambda table: model.predict_proba(design(table))[:, 1]
+
+
+def _bins(features: Features, table: pl.DataFrame) -> np.ndarray:
+    """Bin of every value, of shape (rows, columns): quantile bins, then one a special code, then missing."""
+    columns = []
+    for encoding in features.numeric:
+        values = table[encoding.name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        states = encoding.encode(values)[:, encoding.num_bins :]
+        amounts = np.searchsorted(np.array(encoding.edges[1:-1]), np.nan_to_num(values), side="left")
+        columns.append(np.where(states.any(axis=1), encoding.num_bins + states.argmax(axis=1), amounts))
+    columns += [category.encode(table[category.name]) for category in features.categorical]
+    return np.stack(columns, axis=1)
+
+
+def _weight_of_evidence(codes: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Log of the bin's odds over the table's, half a case added to each count; 0 for bins never seen."""
+    size = int(codes.max()) + 64
+    bad = np.bincount(codes, weights=target, minlength=size)
+    good = np.bincount(codes, weights=1 - target, minlength=size)
+    weights = np.log((bad + 0.5) / (target.sum() + 0.5)) - np.log((good + 0.5) / ((1 - target).sum() + 0.5))
+    return np.where(bad + good > 0, weights, 0.0)
+
+
+def _gradient_boosting(
+    frame: pl.DataFrame,
+    target: np.ndarray,
+    schema: LenderSchema,
+    config: ModelConfig,
+    iterations: int,
+    seed: int,
+) -> Predict:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    features = Features.fit(frame, schema, config)
+
+    def design(table: pl.DataFrame) -> np.ndarray:
+        numbers = [table[e.name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for e in features.numeric]
+        return np.stack([*numbers, *(e.encode(table[e.name]).astype(float) for e in features.categorical)], axis=1)
+
+    # boosting takes at most 255 levels as categories; more are ordered by their code
+    categorical = [False] * len(features.numeric) + [e.num_codes <= 255 for e in features.categorical]
+    model = HistGradientBoostingClassifier(
+        max_iter=iterations,
+        learning_rate=0.05,
+        max_leaf_nodes=15,
+        min_samples_leaf=20,
+        l2_regularization=1.0,
+        categorical_features=categorical,
+        early_stopping=False,
+        random_state=seed,
+    ).fit(design(frame), target)
+    return lambda table: model.predict_proba(design(table))[:, 1]

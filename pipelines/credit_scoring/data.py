@@ -1,0 +1,209 @@
+"""Where applications come from: the generator, the public sets, a lender's own file. All leave in the contract's shape."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+from pydantic import ValidationError
+
+from pipelines.credit_scoring import public_sets
+from pipelines.credit_scoring.config import DataConfig
+from pipelines.credit_scoring.generator import SCHEMA as SYNTHETIC_SCHEMA
+from pipelines.credit_scoring.generator import generate
+from pipelines.credit_scoring.schema import COMMON_COLUMNS, ColumnMap, LenderSchema
+from shared.data.datasets import DATASETS, locate
+from shared.data.tables import read_table
+from shared.errors import RequestError
+from shared.orchestration.overrides import validation_message
+
+
+@dataclass(frozen=True, slots=True)
+class Applications:
+    """A table in the contract's columns, not checked yet, with the lender's schema."""
+
+    frame: pl.DataFrame
+    schema: LenderSchema
+    notes: tuple[str, ...] = ()
+
+
+def load_applications(source: str, config: DataConfig, seed: int) -> Applications:
+    """Applications from `synthetic`, a public data set, or the path of a CSV, Parquet or JSON Lines table.
+
+    Raises RequestError for an unknown source, an unreadable file or a column map that does not fit.
+    """
+    if source == "synthetic":
+        return Applications(generate(config.num_rows, seed), SYNTHETIC_SCHEMA)
+    if source == "german_credit":
+        return read_german_credit(locate(source) / "german.data")
+    if source == "taiwan_default":
+        return read_taiwan_default(locate(source) / "UCI_Credit_Card.csv")
+    path = Path(source).expanduser()
+    if path.exists():
+        return read_own_table(path, config.columns or ColumnMap())
+    if source in DATASETS:
+        raise RequestError(
+            f"Expected a source of credit applications. Received {source}, a data set of another domain.\n"
+            "There are synthetic, german_credit, taiwan_default, or the path of your own table."
+        )
+    raise RequestError(
+        f"Expected synthetic, german_credit, taiwan_default or the path of a table. Received {source!r}: "
+        "there is no such file."
+    )
+
+
+def read_german_credit(path: Path) -> Applications:
+    """The Statlog file: no header, blank separated."""
+    raw = read_table(path, separator=" ", names=public_sets.GERMAN_COLUMNS)
+    return _in_contract_shape(
+        public_sets.german_columns(raw), public_sets.GERMAN_MAP, public_sets.GERMAN_SCHEMA
+    )
+
+
+def read_taiwan_default(path: Path) -> Applications:
+    """The CSV as published; amounts such as 1.00E+05 occur in it, and two ages are `nan`."""
+    raw = read_table(path, separator=",")
+    return _in_contract_shape(
+        _renamed(raw, public_sets.TAIWAN_MAP), public_sets.TAIWAN_MAP, public_sets.TAIWAN_SCHEMA
+    )
+
+
+def read_own_table(path: Path, columns: ColumnMap, schema: LenderSchema | None = None) -> Applications:
+    """A lender's own table; `schema` is given when a published model is to score it."""
+    raw = _renamed(read_table(path, separator=columns.separator), columns)
+    raw = _missing_marks_removed(raw)
+    known = {name for name in (columns.application_id, columns.defaulted, columns.application_date) if name}
+    known |= {columns.group_id} if columns.group_id else set()
+    if schema is None:
+        schema = columns.schema_for(raw.drop(known & set(raw.columns)), path.stem)
+    return _in_contract_shape(raw, columns, schema)
+
+
+def load_column_map(value: Any) -> Any:
+    """`data.columns` as given: the path of a YAML file, or a list of `contract_name=column` pairs.
+
+    Anything else is returned as it is, for the configuration to judge. Raises ValueError for a bad file.
+    """
+    if isinstance(value, str):
+        try:
+            document = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"Expected a YAML file with the columns. Received {value}: {reason}") from error
+        if not isinstance(document, dict):
+            raise ValueError(f"Expected a mapping in {value}, such as `defaulted: bad_flag`.")
+        return document
+    if isinstance(value, list | tuple) and all(isinstance(item, str) and "=" in item for item in value):
+        return dict(item.split("=", 1) for item in value)
+    return value
+
+
+def _renamed(frame: pl.DataFrame, columns: ColumnMap) -> pl.DataFrame:
+    absent = sorted(set(columns.rename) - set(frame.columns))
+    if absent:
+        raise RequestError(
+            f"Expected the columns {', '.join(columns.rename)} in the table. Received none called "
+            f"{', '.join(absent)}. There are: {', '.join(frame.columns[:30])}."
+        )
+    names = [columns.rename.get(name, name) for name in frame.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RequestError(f"Expected distinct column names after renaming. Received {', '.join(twice)} twice.")
+    return frame.rename(dict(columns.rename))
+
+
+# Cells that are empty in all but spelling; kept as text they would become a category or break a number.
+_MISSING_MARKS = ("", "na", "n/a", "nan", "null", "none", "?")
+
+
+def _missing_marks_removed(frame: pl.DataFrame) -> pl.DataFrame:
+    """Text cells that only mark a missing value become missing; a column of numbers beside them becomes numeric."""
+    text = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+    cleaned = frame.with_columns(
+        pl.when(pl.col(name).str.strip_chars().str.to_lowercase().is_in(_MISSING_MARKS))
+        .then(None).otherwise(pl.col(name)).alias(name)
+        for name in text
+    )  # fmt: skip
+    numeric = []
+    for name in text:
+        if cleaned[name].null_count() == frame[name].null_count():
+            continue
+        parsed = cleaned[name].str.strip_chars().cast(pl.Float64, strict=False)
+        if parsed.null_count() == cleaned[name].null_count():
+            numeric.append(parsed)
+    return cleaned.with_columns(numeric)
+
+
+def _in_contract_shape(raw: pl.DataFrame, columns: ColumnMap, schema: LenderSchema) -> Applications:
+    """Selects and names the contract's columns. Values are left as they are: judging them is the contract's part."""
+    raw = _missing_marks_removed(raw)
+    sources = {
+        "application_id": columns.application_id, "defaulted": columns.defaulted,
+        "application_date": columns.application_date, "group_id": columns.group_id,
+    }  # fmt: skip
+    notes: list[str] = []
+    series: list[pl.Series] = []
+    for name in COMMON_COLUMNS:
+        source = sources[name] or name
+        if source in raw.columns:
+            series.append(raw[source].alias(name))
+        elif sources[name] and name != "defaulted":
+            raise RequestError(_absent(sources[name] or name, raw.columns))
+    if not any(column.name == "application_id" for column in series):
+        series.insert(0, pl.Series("application_id", [f"row-{number}" for number in range(1, raw.height + 1)]))
+        notes.append("The table names no application id: rows are called by their number.")
+    wanted = [*schema.feature_names, *(column.name for column in schema.protected)]
+    series += [raw[name] for name in wanted if name in raw.columns]
+    ignored = sorted(set(raw.columns) - set(wanted) - set(COMMON_COLUMNS) - {s for s in sources.values() if s})
+    if ignored:
+        notes.append(f"Columns that are not declared and not used: {', '.join(ignored)}.")
+    frame = pl.DataFrame(series)
+    if "defaulted" in frame.columns:
+        frame = frame.with_columns(_outcome(frame["defaulted"], columns))
+    return Applications(frame.with_columns(_as_text(frame, schema)), schema, tuple(notes))
+
+
+def _outcome(values: pl.Series, columns: ColumnMap) -> pl.Series:
+    """1 for default, 0 for repaid; any other value stays as it is and breaks the contract by its own name."""
+    text = values.cast(pl.String).str.strip_chars()
+    bad, good = _spellings(columns.default_value), _spellings(columns.repaid_value)
+    mapped = pl.when(text.is_in(bad)).then(pl.lit("1")).when(text.is_in(good)).then(pl.lit("0")).otherwise(text)
+    return pl.select(mapped.alias("defaulted")).to_series()
+
+
+def _spellings(value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [str(value), str(value).lower()]
+    if isinstance(value, int | float):
+        return [f"{value:g}", str(value), str(float(value))]
+    return [str(value)]
+
+
+def _as_text(frame: pl.DataFrame, schema: LenderSchema) -> Sequence[pl.Expr]:
+    """Codes that a reader took for numbers are categories all the same: 1 and 1.0 are written 1."""
+    text = [column.name for column in schema.categorical]
+    text += [column.name for column in schema.protected if not column.upper_edges]
+    expressions = []
+    for name in text:
+        if name in frame.columns and frame[name].dtype.is_numeric():
+            whole = frame[name].drop_nulls().cast(pl.Float64)
+            as_integer = bool((whole == whole.round()).all())
+            column = pl.col(name).cast(pl.Int64) if as_integer else pl.col(name)
+            expressions.append(column.cast(pl.String))
+    return expressions
+
+
+def _absent(name: str, there: Sequence[str]) -> str:
+    return f"Expected a column {name} in the table. There are: {', '.join(there[:30])}."
+
+
+def parse_column_map(value: Any) -> ColumnMap:
+    """A validated `ColumnMap` from what `load_column_map` accepts. Raises RequestError."""
+    try:
+        return ColumnMap.model_validate(load_column_map(value))
+    except ValidationError as error:
+        raise RequestError(f"data.columns: {validation_message(error)}") from error
+    except ValueError as error:
+        raise RequestError(f"data.columns: {error}") from error

@@ -1,0 +1,84 @@
+"""From encoded applications to a fitted network."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from pipelines.credit_scoring.config import CreditConfig
+from pipelines.credit_scoring.features import Features, Inputs
+from pipelines.credit_scoring.model import CreditNetwork, loss
+from pipelines.credit_scoring.schema import LenderSchema
+from shared.evaluation.binary import log_loss, roc_auc
+from shared.evaluation.calibration import sigmoid
+from shared.training.batches import DeviceBatches
+from shared.training.fit import FitResult, fit
+from shared.training.progress import Progress
+from shared.training.settings import FitSettings
+
+
+def outcomes(frame: pl.DataFrame) -> np.ndarray:
+    """1 for default, 0 for repaid, int64 of shape (rows,)."""
+    return frame["defaulted"].cast(pl.Int64).to_numpy()
+
+
+def predict_log_odds(network: CreditNetwork, inputs: Inputs, *, rows_at_once: int = 65_536) -> np.ndarray:
+    """Log-odds of default, float64 of shape (rows,); memory is bounded by `rows_at_once`."""
+    network.eval()
+    with torch.inference_mode():
+        parts = [
+            network(inputs.numbers[start : start + rows_at_once], inputs.codes[start : start + rows_at_once])
+            for start in range(0, len(inputs), rows_at_once)
+        ]
+    return torch.cat(parts).double().numpy() if parts else np.zeros(0)
+
+
+def train_network(
+    training: pl.DataFrame,
+    validation: pl.DataFrame | None,
+    schema: LenderSchema,
+    config: CreditConfig,
+    *,
+    seed: int,
+    checkpoint_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[Features, FitResult]:
+    """Fits features and network on the training part.
+
+    With a validation part the epoch of lowest validation log loss is kept; without one, the last epoch.
+    """
+    features = Features.fit(training, schema, config.model)
+    network = CreditNetwork(features, config.model, seed=seed)
+    target = torch.from_numpy(outcomes(training)).float()
+    batch_size = min(config.training.batch_size, max(8, len(training) // 8))
+    batches = DeviceBatches(
+        {**features.transform(training).tensors(), "target": target}, batch_size, seed=seed
+    )
+    settings = FitSettings(
+        epochs=config.training.epochs,
+        learning_rate=config.training.learning_rate,
+        weight_decay=config.training.weight_decay,
+        decay_everything=True,
+        schedule="one_cycle",
+        warmup_fraction=0.3,
+        patience=config.training.patience,
+        monitor="loss" if validation is not None else "train_loss",
+        restore_best=validation is not None,
+        seed=seed,
+    )
+    validate = None if validation is None else _validation(features, validation)
+    result = fit(
+        network, loss, batches, settings, validate=validate, checkpoint_dir=checkpoint_dir, progress=progress
+    )
+    return features, result
+
+
+def _validation(features: Features, frame: pl.DataFrame):  # type: ignore[no-untyped-def]
+    inputs, target = features.transform(frame), outcomes(frame)
+
+    def validate(network: CreditNetwork) -> dict[str, float]:
+        log_odds = predict_log_odds(network, inputs)
+        return {"loss": log_loss(target, sigmoid(log_odds)), "roc_auc": roc_auc(target, log_odds)}
+
+    return validate

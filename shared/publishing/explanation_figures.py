@@ -1,0 +1,187 @@
+"""Figures of an explanation: which features matter overall, how, and why one case got its score.
+
+Attributions are signed, in the unit of what was explained, such as log-odds; positive pushes the output up.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shared.publishing.blocks import show
+from shared.publishing.figure_style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    dress,
+    literal,
+    literals,
+    new_axes,
+    nothing,
+    save,
+)
+from shared.publishing.svg import INK, MUTED
+
+Floats = NDArray[np.float64]
+_SWARM_ROWS = 350
+
+
+def importance_bars(
+    names: Sequence[str], attributions: ArrayLike, *, unit: str = "", max_features: int = 15
+) -> str:
+    """Mean absolute attribution of each feature, largest first. `attributions` is of shape (rows, features)."""
+    values = _matrix(attributions, len(names))
+    if values.size == 0:
+        return nothing("there are no attributions")
+    sizes = np.abs(values).mean(axis=0)
+    order = np.argsort(-sizes, kind="stable")[:max_features]
+    figure, axes = new_axes(height=0.27 * len(order) + 0.9)
+    axes.barh(range(len(order)), sizes[order], color=BLUE, height=0.66)
+    for row, value in enumerate(sizes[order]):
+        _beside(axes, float(value), row, show(float(value), 3))
+    axes.set_yticks(range(len(order)), literals([names[index] for index in order]))
+    axes.set_ylim(len(order) - 0.4, -0.6)
+    axes.margins(x=0.14)
+    dress(axes, x=_with_unit("Mean |attribution|", unit), grid="x")
+    axes.tick_params(axis="y", colors=INK)
+    return save(figure)
+
+
+def beeswarm(
+    names: Sequence[str],
+    attributions: ArrayLike,
+    feature_values: ArrayLike | None = None,
+    *,
+    unit: str = "",
+    max_features: int = 12,
+) -> str:
+    """One dot per row and feature at its attribution, coloured from low (blue) to high (orange) feature value.
+
+    Both arrays are of shape (rows, features); a feature value that is NaN is grey. At most 350 rows are drawn,
+    evenly spaced over the table.
+    """
+    values = _matrix(attributions, len(names))
+    if values.size == 0:
+        return nothing("there are no attributions")
+    colours = (
+        None if feature_values is None else np.asarray(feature_values, dtype=float).reshape(values.shape)
+    )
+    order = np.argsort(-np.abs(values).mean(axis=0), kind="stable")[:max_features]
+    rows = np.unique(np.linspace(0, len(values) - 1, min(len(values), _SWARM_ROWS)).round().astype(int))
+    figure, axes = new_axes(height=0.33 * len(order) + 1.15)
+    axes.axvline(0, color=MUTED, linewidth=0.9)
+    low, high = float(values[rows].min()), float(values[rows].max())
+    for row, feature in enumerate(order):
+        x = values[rows, feature]
+        y = row + _spread(x, (high - low) or 1.0)
+        colour = _ranked(None if colours is None else colours[rows, feature], len(x))
+        axes.scatter(x, y, s=7, c=colour, linewidths=0, alpha=0.85)
+    axes.set_yticks(range(len(order)), literals([names[index] for index in order]))
+    axes.set_ylim(len(order) - 0.4, -0.6)
+    dress(axes, x=_with_unit("Attribution", unit), grid="x")
+    axes.tick_params(axis="y", colors=INK)
+    if colours is not None:
+        axes.set_title("feature value:  blue low · orange high", fontsize=8.5, color=MUTED, loc="right")
+    return save(figure)
+
+
+def waterfall(
+    names: Sequence[str],
+    contributions: ArrayLike,
+    *,
+    base_value: float,
+    unit: str = "",
+    values: Sequence[Any] | None = None,
+    max_features: int = 10,
+) -> str:
+    """From the base value to the output of one case, feature by feature; the smallest are summed in one bar.
+
+    `values` are the values of the features, shown beside their names.
+    """
+    parts = _matrix(contributions, len(names))
+    if parts.shape[0] != 1 or not np.isfinite(base_value):
+        return nothing("this case has no attributions")
+    labels = (
+        [
+            f"{literal(name, 26)} = {literal(_value(value), 14)}"
+            for name, value in zip(names, values, strict=True)
+        ]
+        if values
+        else literals(names)
+    )
+    order = np.argsort(-np.abs(parts[0]), kind="stable")
+    shown = order if len(order) <= max_features else order[: max_features - 1]
+    steps = [(labels[index], float(parts[0, index])) for index in shown]
+    if len(shown) < len(order):
+        rest = float(parts[0, order[len(shown) :]].sum())
+        steps.append((f"{len(order) - len(shown)} other features", rest))
+    return _draw_waterfall(steps, base_value, unit)
+
+
+def _draw_waterfall(steps: list[tuple[str, float]], base_value: float, unit: str) -> str:
+    figure, axes = new_axes(height=0.3 * len(steps) + 1.5)
+    at = base_value
+    for row, (_, step) in enumerate(steps):
+        axes.barh(row, step, left=at, color=ORANGE if step > 0 else BLUE, height=0.62)
+        axes.plot([at + step] * 2, [row, row + 1], color=MUTED, linewidth=0.8)
+        text = show(step, 3)
+        right = step > 0
+        axes.annotate(
+            f"+{text}" if right else text, (at + step, row), (4 if right else -4, 0), textcoords="offset points",
+            ha="left" if right else "right", va="center", fontsize=8.5, color=INK,
+        )  # fmt: skip
+        at += step
+    axes.axvline(base_value, color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)))
+    axes.set_yticks(range(len(steps)), [label for label, _ in steps])
+    axes.set_ylim(len(steps) - 0.1, -0.7)
+    axes.margins(x=0.16)
+    dress(axes, x=_with_unit("Output", unit), grid="x")
+    axes.tick_params(axis="y", colors=INK)
+    title = f"base {show(base_value, 3)}  →  output {show(at, 3)}"
+    axes.set_title(title, fontsize=9.5, color=INK, loc="left", fontweight="bold")
+    return save(figure)
+
+
+def _matrix(attributions: ArrayLike, num_features: int) -> Floats:
+    """Rows whose attributions are all finite, of shape (rows, features)."""
+    values = np.asarray(attributions, dtype=float)
+    values = values.reshape(-1, num_features) if num_features else np.empty((0, 0))
+    return values[np.isfinite(values).all(axis=1)]
+
+
+def _spread(x: Floats, width: float) -> Floats:
+    """Vertical offsets that keep dots of equal attribution apart, the same on every run."""
+    bins = np.floor((x - x.min()) / width * 70).astype(int)
+    offsets = np.zeros(x.size)
+    for value in np.unique(bins):
+        members = np.flatnonzero(bins == value)
+        steps = (np.arange(members.size) + 1) // 2 * np.where(np.arange(members.size) % 2, 1, -1)
+        offsets[members] = steps * min(0.075, 0.38 / max(members.size / 2, 1))
+    return offsets
+
+
+def _ranked(values: Floats | None, size: int) -> Any:
+    """Colours from blue to orange by rank: one outlier must not make all others look equal."""
+    if values is None:
+        return [BLUE] * size
+    from matplotlib.colors import LinearSegmentedColormap
+
+    _, ranks = np.unique(values, return_inverse=True)
+    known = np.isfinite(values)
+    scale = ranks[known].max(initial=0) or 1
+    colours = LinearSegmentedColormap.from_list("value", [BLUE, "#a58fa0", ORANGE])(ranks / scale)
+    colours[~known] = LinearSegmentedColormap.from_list("missing", [GREY, GREY])(0.0)
+    return colours
+
+
+def _beside(axes: Any, x: float, y: float, text: str) -> None:
+    axes.annotate(text, (x, y), (4, 0), textcoords="offset points", va="center", fontsize=8.5, color=MUTED)
+
+
+def _with_unit(title: str, unit: str) -> str:
+    return f"{title} ({literal(unit)})" if unit else title
+
+
+def _value(value: Any) -> str:
+    return show(value) if isinstance(value, int | float) else str(value)
