@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -78,12 +78,19 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> Table:
-    """A table; the columns named in `right` hold numbers and are aligned to the right."""
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> Table:
+    """A table. Columns in `right` hold numbers; those in `whole` hold names to copy: never wrapped."""
     result = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
+        justify: Literal["left", "right"] = "right" if column in right else "left"
         result.add_column(
-            plain(column), justify="right" if column in right else "left", overflow="fold", min_width=4
+            plain(column), justify=justify, overflow="fold", no_wrap=column in whole, min_width=4
         )
     for row in rows:
         result.add_row(*(plain(cell) for cell in row))
@@ -93,6 +100,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
 @contextmanager
 def _everything_on_stderr() -> Iterator[None]:
     """Move the file descriptor too: what a C library or a child process prints must not reach stdout."""
+    import ctypes
+
     sys.stdout.flush()
     saved = os.dup(1)
     os.dup2(2, 1)
@@ -100,6 +109,7 @@ def _everything_on_stderr() -> Iterator[None]:
         with redirect_stdout(sys.stderr):
             yield
     finally:
+        ctypes.CDLL(None).fflush(None)  # C keeps printed text in a buffer of its own until the process ends
         os.dup2(saved, 1)
         os.close(saved)
 

@@ -28,7 +28,7 @@ def list_contracts(debug: Debug = False) -> None:
 
     contracts = [load(name) for name in available()]
     rows = [(found.id_version, len(found.properties), found.purpose) for found in contracts]
-    console().print(table(("contract", "columns", "purpose"), rows, right=("columns",)))
+    console().print(table(("contract", "columns", "purpose"), rows, right=("columns",), whole=("contract",)))
 
 
 @app.command()

@@ -21,11 +21,13 @@ def list_data(debug: Debug = False) -> None:
     """Show the known data sets and where each lies on this machine."""
     from shared.data.datasets import status
 
-    rows = []
-    for item in status():
-        missing = f"fieldwork data fetch {item.name}" if item.fetchable else "to be fetched by hand"
-        rows.append((item.name, item.domain, item.title, item.licence, item.path or missing))
-    console().print(table(("name", "domain", "title", "licence", "place"), rows))
+    absent = {True: "not fetched", False: "not fetched, by hand only"}
+    rows = [
+        (item.name, item.domain, item.title, item.licence, item.path or absent[item.fetchable])
+        for item in status()
+    ]
+    console().print(table(("name", "domain", "title", "licence", "place"), rows, whole=("name",)))
+    say("`fieldwork data fetch NAME` gets one, or says how to.")
 
 
 @app.command()

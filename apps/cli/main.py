@@ -57,7 +57,7 @@ def list_pipelines(debug: Debug = False) -> None:
         )
         for pipeline in PIPELINES
     ]
-    console().print(table(("pipeline", "question", "contracts", "data sources"), rows))
+    console().print(table(("pipeline", "question", "contracts", "data sources"), rows, whole=("pipeline",)))
 
 
 app.command("run")(guarded(run))

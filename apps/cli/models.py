@@ -32,7 +32,7 @@ def list_models(debug: Debug = False) -> None:
         for item in versions
     ]
     columns = ("pipeline", "version", "standing", "trained on", "contract", "created")
-    console().print(table(columns, rows, right=("version",)))
+    console().print(table(columns, rows, right=("version",), whole=("pipeline",)))
 
 
 @app.command()

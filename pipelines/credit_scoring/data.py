@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors
 import yaml
 from pydantic import ValidationError
 
@@ -14,7 +15,8 @@ from pipelines.credit_scoring.config import DataConfig
 from pipelines.credit_scoring.generator import SCHEMA as SYNTHETIC_SCHEMA
 from pipelines.credit_scoring.generator import generate
 from pipelines.credit_scoring.schema import COMMON_COLUMNS, ColumnMap, LenderSchema
-from shared.data.datasets import DATASETS, locate
+from shared.data.datasets import locate
+from shared.data.public_sets import public_sets as known_sets
 from shared.data.tables import read_table
 from shared.errors import RequestError
 from shared.orchestration.overrides import validation_message
@@ -43,7 +45,7 @@ def load_applications(source: str, config: DataConfig, seed: int) -> Application
     path = Path(source).expanduser()
     if path.exists():
         return read_own_table(path, config.columns or ColumnMap())
-    if source in DATASETS:
+    if source in known_sets():
         raise RequestError(
             f"Expected a source of credit applications. Received {source}, a data set of another domain.\n"
             "There are synthetic, german_credit, taiwan_default, or the path of your own table."
@@ -120,6 +122,7 @@ _MISSING_MARKS = ("", "na", "n/a", "nan", "null", "none", "?")
 
 def _missing_marks_removed(frame: pl.DataFrame) -> pl.DataFrame:
     """Text cells that only mark a missing value become missing; a column of numbers beside them becomes numeric."""
+    frame = frame.with_columns(polars.selectors.float().fill_nan(None))
     text = [name for name, dtype in frame.schema.items() if dtype == pl.String]
     cleaned = frame.with_columns(
         pl.when(pl.col(name).str.strip_chars().str.to_lowercase().is_in(_MISSING_MARKS))

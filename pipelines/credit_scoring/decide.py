@@ -8,8 +8,9 @@ import numpy as np
 from pipelines.credit_scoring.config import DecisionConfig
 from shared.evaluation.calibration import logit, sigmoid
 from shared.evaluation.decisions import Costs
+from shared.evaluation.thresholds import review_band
 
-APPROVE, REVIEW, DECLINE = "approve", "review", "decline"
+APPROVE, REVIEW, DECLINE = DECISIONS = ("approve", "review", "decline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,8 @@ class DecisionRule:
 
     def decide(self, probability: np.ndarray) -> np.ndarray:
         """`approve`, `review` or `decline` for each row."""
-        distance = np.asarray(probability) - self.cut_off
-        clear = np.where(distance < 0, APPROVE, DECLINE)
-        return np.where(np.abs(distance) <= self.review_band, REVIEW, clear)
+        judged = review_band(self.cut_off, self.review_band).decide(probability)
+        return np.select([judged == "clear", judged == "flag"], [APPROVE, DECLINE], REVIEW)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the bundle."""

@@ -123,8 +123,8 @@ def _applicants(num_rows: int, rng: np.random.Generator) -> dict[str, np.ndarray
 def true_log_odds(frame: pl.DataFrame) -> np.ndarray:
     """The structural equation of default, log-odds of shape (rows,), from the features of a contract table.
 
-    A missing savings value stands for the mixture that leaves it empty, mostly people with next to nothing:
-    its effect is the mean effect of that mixture. Age and sex do not occur in it.
+    It sees what a lender sees: a missing value has an effect of its own. Savings are left empty mostly by people
+    who have next to none, so an empty field counts as little. Age and sex do not occur in it.
     """
 
     def number(name: str) -> np.ndarray:
@@ -138,11 +138,12 @@ def true_log_odds(frame: pl.DataFrame) -> np.ndarray:
     # Income helps while debts are bearable and not at all where two thirds of it are spoken for.
     income_helps = 1.0 / (1.0 + np.exp((ratio - 0.5) / 0.06))
     savings = number("savings")
-    savings_effect = np.where(np.isnan(savings), 0.1, np.log1p(np.nan_to_num(savings)) / 9.0 - 0.7)
+    savings_effect = np.where(np.isnan(savings), -0.45, np.log1p(np.nan_to_num(savings)) / 9.0 - 0.7)
     since = number("months_since_delinquency")
     delinquency = np.where(since == NEVER_DELINQUENT, -0.25, 1.3 * np.exp(-np.maximum(since, 0.0) / 18.0))
     burden = np.log(number("loan_amount") / np.maximum(number("monthly_income"), 100.0)) - 1.0
-    short_employment = np.exp(-number("employment_years") / 2.0)
+    employment = number("employment_years")
+    short_employment = np.where(np.isnan(employment), 0.5, np.exp(-np.nan_to_num(employment) / 2.0))
     return (
         -1.75
         - 1.3 * income_effect * income_helps
@@ -165,7 +166,7 @@ def true_log_odds(frame: pl.DataFrame) -> np.ndarray:
 def generate(num_rows: int, seed: int) -> pl.DataFrame:
     """Applicants of shape (num_rows) in the contract's shape, outcome drawn from `true_log_odds`.
 
-    Missing values are introduced before the outcome is drawn, so that the equation sees what a lender sees.
+    Missing values come before the outcome is drawn, so that the equation holds for the table as it is.
     """
     rng = np.random.default_rng(seed)
     drawn = _applicants(num_rows, rng)
@@ -185,11 +186,9 @@ def generate(num_rows: int, seed: int) -> pl.DataFrame:
             "sex": np.where(drawn["female"], "f", "m").tolist(),
             "age": drawn["age"],
         }
+    ).with_columns(
+        savings=pl.when(pl.Series(unstated)).then(None).otherwise(pl.col("savings")),
+        employment_years=pl.when(pl.Series(unstated_employment)).then(None).otherwise(pl.col("employment_years")),
     )
     probability = 1.0 / (1.0 + np.exp(-true_log_odds(frame)))
-    defaulted = (rng.random(num_rows) < probability).astype(np.int64)
-    savings_given = pl.when(pl.Series(unstated)).then(None).otherwise(pl.col("savings"))
-    employment_given = pl.when(pl.Series(unstated_employment)).then(None).otherwise(pl.col("employment_years"))
-    return frame.with_columns(
-        savings=savings_given, employment_years=employment_given, defaulted=pl.Series(defaulted)
-    )
+    return frame.with_columns(defaulted=pl.Series((rng.random(num_rows) < probability).astype(np.int64)))

@@ -50,7 +50,7 @@ def train_network(
     """
     features = Features.fit(training, schema, config.model)
     network = CreditNetwork(features, config.model, seed=seed)
-    target = torch.from_numpy(outcomes(training)).float()
+    target = torch.tensor(outcomes(training), dtype=torch.float32)
     batch_size = min(config.training.batch_size, max(8, len(training) // 8))
     batches = DeviceBatches(
         {**features.transform(training).tensors(), "target": target}, batch_size, seed=seed

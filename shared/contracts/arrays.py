@@ -115,9 +115,9 @@ def _check_elements(prop: Property, array: np.ndarray) -> Iterator[Violation]:
 
 def _wrong_elements(prop: Property, block: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Each rule with the mask of the elements that break it, where any does."""
-    codes = np.asarray(prop.special_codes, dtype=block.dtype) if prop.special_codes else None
+    codes = _codes(prop.special_codes, block.dtype)
     for rule, wrong in _element_masks(prop, block):
-        if rule != "finite" and codes is not None and wrong.any():
+        if rule != "finite" and len(codes) and wrong.any():
             wrong = wrong & ~np.isin(block, codes)
         if wrong.any():
             yield rule, wrong
@@ -137,7 +137,12 @@ def _element_masks(prop: Property, block: np.ndarray) -> Iterator[tuple[str, np.
         # A Python int or float takes the array's own type, so that 0.1 means float32(0.1) in a float32 array.
         yield "range", np.logical_or.reduce([outside(block, bound) for outside, bound in stated])
     if prop.valid_values is not None:
-        yield "valid_values", ~np.isin(block, np.asarray(prop.valid_values))
+        yield "valid_values", ~np.isin(block, _codes(prop.valid_values, block.dtype))
+
+
+def _codes(values: tuple[Any, ...], dtype: np.dtype) -> np.ndarray:
+    """0.1 must mean float32(0.1) in a float32 array, but -9 cannot become a uint8."""
+    return np.asarray(values, dtype=dtype if dtype.kind == "f" else None)
 
 
 def _problem(prop: Property, rule: str, expected: str, received: str) -> Violation:

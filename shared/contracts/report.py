@@ -36,13 +36,12 @@ class Violation:
         where = f"{self.column}: " if self.column else ""
         if self.rows:
             rows = ", ".join(str(row) for row in self.rows)
-            several = "rows" if self.count > 1 else "row"
-            return (
-                f"{where}{self.rule}, {self.count} {several} (for example {rows}): Expected {self.expected}."
+            which = (
+                f"{self.count} times, first in rows {rows}" if self.count > len(self.rows) else f"rows {rows}"
             )
-        return f"{where}{self.rule}: Expected {self.expected}." + (
-            f" Received {self.received}." if self.received else ""
-        )
+            return f"{where}{self.rule} ({which}): Expected {self.expected}."
+        received = f" Received {self.received}." if self.received else ""
+        return f"{where}{self.rule}: Expected {self.expected}.{received}"
 
 
 class ContractBroken(RequestError):

@@ -1,11 +1,14 @@
 """Archives from strangers: unpacked without leaving the folder, following links or filling the disk."""
 
+import gzip
+import lzma
 import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -18,6 +21,19 @@ _MAX_MEMBERS = 200_000
 _MAX_RATIO = 250
 _RATIO_FROM_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 20
+
+# What the libraries raise for damaged, encrypted and contradictory archives.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    FileExistsError,
+    NotADirectoryError,
+)
 
 # A regular file of an archive: its name and how to open it.
 _Member = tuple[str, Callable[[], IO[bytes]]]
@@ -93,14 +109,7 @@ def _members(archive: Path) -> Iterator[Iterator[_Member]]:
         else:
             with tarfile.open(archive) as file:
                 yield _tar_members(archive, file)
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        EOFError,
-        zlib.error,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+    except _DAMAGE as error:
         raise FieldworkError(
             f"Expected a whole zip or tar archive. Received {archive}: {error}. Fetch it again."
         ) from error
@@ -112,16 +121,20 @@ def _zip_members(archive: Path, file: zipfile.ZipFile) -> Iterator[_Member]:
         if stat.S_ISLNK(mode):
             raise FieldworkError(f"Expected plain files. Received the link {info.filename!r} in {archive}.")
         if not info.is_dir():
-            yield info.filename, lambda info=info: file.open(info)
+            yield info.filename, partial(file.open, info)
 
 
 def _tar_members(archive: Path, file: tarfile.TarFile) -> Iterator[_Member]:
     for info in file:
         if info.isfile():
-            source = file.extractfile(info)
-            assert source is not None
-            yield info.name, lambda source=source: source
+            yield info.name, partial(_extracted, file, info)
         elif not info.isdir():
             raise FieldworkError(
                 f"Expected plain files. Received the link or device {info.name!r} in {archive}."
             )
+
+
+def _extracted(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    source = file.extractfile(info)
+    assert source is not None, "only regular files get here"
+    return source

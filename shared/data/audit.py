@@ -50,7 +50,7 @@ class AuditReport:
         return all(finding.severity == "warning" for finding in self.findings)
 
     def require(self, *, accepted: Collection[str] = ()) -> "AuditReport":
-        """Return the report, or raise FieldworkError with every leak and error; `accepted` checks may fail."""
+        """Return the report, or raise FieldworkError of all leaks and errors; `accepted` checks may fail."""
         bad = [item for item in self.findings if item.severity != "warning" and item.check not in accepted]
         if bad:
             raise FieldworkError(
@@ -157,7 +157,9 @@ def _contradictions(frame: pl.DataFrame, features: Sequence[str], target: str) -
     if several.is_empty():
         return []
     hit = np.sort(several["row"].explode().to_numpy())
-    message = f"{len(hit):,} rows are identical in all features but differ in {target}: no model tells them apart."
+    message = (
+        f"{len(hit):,} rows are identical in all features but differ in {target}: no model tells them apart."
+    )
     return [Finding("contradictory_labels", "warning", len(hit), message, _texts(hit))]
 
 
@@ -188,11 +190,8 @@ def _target_leaks(
         held_out = np.ones(frame.height, dtype=bool)
         held_out[train] = False
         auc = {name: _separation(frame[name], positive, held_out) for name in features if name != target}
-        suspects = sorted(
-            (name for name, value in auc.items() if value >= NEAR_PERFECT_AUC), key=lambda name: -auc[name]
-        )
         already = {example for finding in findings for example in finding.examples}
-        fresh = [name for name in suspects if name not in already]
+        fresh = [name for name, value in auc.items() if value >= NEAR_PERFECT_AUC and name not in already]
         if fresh:
             shown = ", ".join(f"{name} (AUC {auc[name]:.4f})" for name in fresh[:_NUM_EXAMPLES])
             message = f"Target leak suspect: {shown} alone predicts {target}={label}. Is it known beforehand?"

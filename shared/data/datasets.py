@@ -51,7 +51,7 @@ def find(name: str) -> PublicSet:
     wanted = name.strip().lower().replace("-", "_")
     if wanted in public_sets():
         return public_sets()[wanted]
-    near = difflib.get_close_matches(wanted, public_sets(), n=3)
+    near = difflib.get_close_matches(wanted, public_sets(), n=3, cutoff=0.4)
     hint = f"Did you mean {' or '.join(near)}?" if near else "See `fieldwork data list`."
     raise RequestError(f"Expected the name of a public data set. Received {name!r}. {hint}")
 
@@ -158,7 +158,7 @@ def _place(source: Source, file: Path, folder: Path) -> None:
 
 
 def _placement(members: dict[str, str]) -> Callable[[str], str | None]:
-    """Member names to places: the first pattern that fits decides; `*` in the place stands for the file's name."""
+    """Member names to places, by the first pattern that fits (see `Source.members`)."""
 
     def place(member: str) -> str | None:
         name = PurePosixPath(member).name
@@ -187,14 +187,12 @@ def _with_header(file: Path, target: Path, header: str) -> None:
 def _check(public_set: PublicSet, folder: Path) -> None:
     if not _is_complete(public_set, folder):
         wanted = ", ".join(public_set.forms[0])
-        raise FieldworkError(
-            f"Expected {wanted} in {public_set.name}. The publisher changed it: nothing was kept."
-        )
+        raise FieldworkError(f"Expected {wanted} in {public_set.name}. Its publisher changed it: not kept.")
     for name, sha256 in public_set.sha256.items():
         path = folder / name
         if path.exists() and sha256_file(path) != sha256:
             raise FieldworkError(
-                f"Expected {name} of {public_set.name} as pinned ({sha256[:12]}). Received other content: not kept."
+                f"Expected {name} of {public_set.name} as pinned ({sha256[:12]}). Received another: not kept."
             )
 
 

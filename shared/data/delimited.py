@@ -26,11 +26,17 @@ _SEPARATOR_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " "
 _QUOTE, _NEWLINE, _RETURN = ord('"'), ord("\n"), ord("\r")
 
 
-def plain_text(path: Path, scratch: ExitStack, limit_bytes: int) -> Path:
-    """The file itself, or an unpacked copy where it is gzipped; checked to be UTF-8 text."""
+def plain_text(path: Path, scratch: ExitStack, encoding: str, limit_bytes: int) -> Path:
+    """The file itself, or a copy where it is gzipped or in another encoding; checked to be UTF-8 text."""
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     text = _unpacked(path, scratch, limit_bytes) if packed else path
+    try:
+        is_utf8 = codecs.lookup(encoding).name == "utf-8"
+    except LookupError as error:
+        raise RequestError(f"Expected an encoding such as windows-1252. Received {encoding!r}.") from error
+    if not is_utf8:
+        text = _transcoded(path, text, scratch, encoding)
     _require_text(path, text)
     return text
 
@@ -92,17 +98,31 @@ def _unpacked(path: Path, scratch: ExitStack, limit_bytes: int) -> Path:
     return target
 
 
+def _transcoded(path: Path, text: Path, scratch: ExitStack, encoding: str) -> Path:
+    target = scratch.enter_context(scratch_file(home().cache / "scratch", ".txt"))
+    try:
+        with (
+            open(text, encoding=encoding, newline="") as source,
+            open(target, "w", encoding="utf-8", newline="") as sink,
+        ):
+            while block := source.read(_BLOCK_BYTES):
+                sink.write(block)
+    except UnicodeError as error:
+        raise RequestError(
+            f"Expected text in {encoding}. Received {path} in another encoding: {error}."
+        ) from error
+    return target
+
+
 def _require_text(path: Path, text: Path) -> None:
     decoder = codecs.getincrementaldecoder("utf-8")()
     done, newlines, returns = 0, 0, 0
     for block in _blocks(text):
         if done == 0 and block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            raise RequestError(
-                f"Expected UTF-8 text. Received {path}, which is UTF-16: iconv -f UTF-16 -t UTF-8 it."
-            )
+            raise RequestError(f"Expected UTF-8 text. Received {path}, in UTF-16: iconv -f UTF-16 -t UTF-8.")
         if b"\x00" in block:
             raise RequestError(
-                f"Expected a table of text. Received {path}: binary, a zero byte at {done + block.index(0):,}."
+                f"Expected a table of text. {path} is binary: a zero byte at {done + block.index(0):,}."
             )
         try:
             decoder.decode(block)
@@ -112,8 +132,8 @@ def _require_text(path: Path, text: Path) -> None:
             place = done + error.start - (len(error.object) - len(block))
             line = newlines + error.object[: error.start].count(b"\n") + 1
             raise RequestError(
-                f"Expected UTF-8 text. Received byte 0x{bad:02x} in line {line:,} (byte {place:,}) of {path}. "
-                "If it comes from Windows: iconv -f WINDOWS-1252 -t UTF-8."
+                f"Expected UTF-8 text. Received byte 0x{bad:02x} in line {line:,} (byte {place:,}) of "
+                f"{path}. If it comes from Windows: iconv -f WINDOWS-1252 -t UTF-8."
             ) from error
         done += len(block)
         newlines += block.count(b"\n")
@@ -143,7 +163,7 @@ def _may_be_blank_separated(path: Path) -> bool:
 
 
 def _detect_separator(lines: list[str], *, allow_blanks: bool) -> str:
-    """The candidate that gives most lines as many fields as the first; the comma where there is but one column."""
+    """The candidate by which most lines have as many fields as the first; comma for a single column."""
     best, best_score = ",", (0.0, 0)
     for candidate in [",", ";", "\t", "|", *([" "] if allow_blanks else [])]:
         if candidate == " ":
@@ -166,7 +186,7 @@ def _blanks_to_tabs(text: Path, scratch: ExitStack) -> Path:
 
 
 def _checked_names(path: Path, first: list[str], names: Sequence[str] | None) -> list[str]:
-    """Column names: those given, or the header, trimmed; a name left out (an index column) becomes `column_<n>`."""
+    """Those given, or the trimmed header; a name left out (an index column) becomes `column_<n>`."""
     if names is not None:
         if len(names) != len(first):
             raise RequestError(f"Expected {len(names)} columns in {path}. Received {len(first)}.")
@@ -182,7 +202,7 @@ def _checked_names(path: Path, first: list[str], names: Sequence[str] | None) ->
     )
     if twice:
         raise RequestError(
-            f"Expected different column names. Received {twice[0]!r} more than once in the first line of {path}: "
+            f"Expected different column names. Received {twice[0]!r} more than once in line 1 of {path}: "
             "rename a column, or add the missing header line."
         )
     return header
@@ -239,9 +259,10 @@ def _check_records_exactly(path: Path, text: Path, separator: str, num_fields: i
                 if not row:
                     blanks.append(number)
                 elif len(row) != num_fields:
+                    kind = _SEPARATOR_NAMES.get(separator, separator)
                     raise RequestError(
-                        f"Expected {num_fields} {_SEPARATOR_NAMES.get(separator, separator)}-separated fields "
-                        f"in each row. Received {len(row)} in line {line:,} of {path}: {_excerpt(row, separator)}"
+                        f"Expected {num_fields} {kind}-separated fields in each row. "
+                        f"Received {len(row)} in line {line:,} of {path}: {_excerpt(row, separator)}"
                     )
                 line = reader.line_num + 1
         except csv.Error as error:

@@ -87,7 +87,7 @@ def download(
         if sha256 and digest != sha256:
             part.remove()
             raise FieldworkError(
-                f"Expected {url} to have the SHA-256 {sha256}. Received {digest}: the file was changed at its "
+                f"Expected {url} to have the SHA-256 {sha256}. Received {digest}: the file changed at its "
                 "source or on the way. It was not kept; compare with the publisher before you trust it."
             )
         with atomic_path(target) as temporary:

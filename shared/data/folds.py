@@ -30,7 +30,7 @@ def repeated_stratified(target: np.ndarray, num_folds: int, num_repeats: int, se
     for repeat in range(num_repeats):
         generator = np.random.default_rng([seed, repeat])
         shuffled = generator.permutation(len(labels))
-        # Dealt out class after class without a restart: every fold gets its share of each class and of the rest.
+        # Dealt out class after class without a restart: the folds share the remainders evenly too.
         dealt = shuffled[np.argsort(labels[shuffled], kind="stable")]
         fold_of_row = np.empty(len(labels), dtype=np.int64)
         fold_of_row[dealt] = np.arange(len(labels)) % num_folds
@@ -49,9 +49,7 @@ def repeated_grouped(
     labels = _labels(target, num_folds, num_repeats)
     names, group_of_row = np.unique(np.asarray(groups), return_inverse=True)
     if len(group_of_row) != len(labels):
-        raise RequestError(
-            f"Expected one group a row. Received {len(group_of_row)} for {len(labels)} rows."
-        )
+        raise RequestError(f"Expected one group a row. Received {len(group_of_row)} for {len(labels)} rows.")
     if len(names) < num_folds:
         raise RequestError(
             f"Expected at least {num_folds} groups for {num_folds} folds. Received {len(names)}."

@@ -16,14 +16,12 @@ class Source(BaseModel):
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="Digest of the download.")
     members: dict[str, str] = Field(
         default_factory=dict,
-        description="Archive members by pattern, and their place: `*` stands for the file's name, `?` its stem.",
+        description="Archive members by pattern, and their place (`*` the file's name, `?` its stem).",
     )
     inner_archive: str | None = Field(
         default=None, description="Pattern of the one archive inside the archive that holds the members."
     )
-    header: str | None = Field(
-        default=None, description="Column names that replace the first line."
-    )
+    header: str | None = Field(default=None, description="Column names that replace the first line.")
 
 
 class PublicSet(BaseModel):

@@ -70,7 +70,7 @@ def split_stratified_by_hash(
 
     Within a class the keys are ordered by their hash and cut at the fractions. The trade: sizes are exact,
     but new rows shift the cut, so a key near it may change its part when the table grows. The order of rows
-    does not matter, and equal keys stay together; a key with several labels counts to the smallest. Raises
+    does not matter, and equal keys stay together; a key with several labels counts to the rarest. Raises
     RequestError for missing values and for a class with too few keys to be in every part.
     """
     fractions = _checked_fractions(fractions)
@@ -82,14 +82,15 @@ def split_stratified_by_hash(
         )
     hashed, key_of_row = np.unique(hash_cells(keys, salt), return_inverse=True)
     labels, label_of_row = np.unique(target.to_numpy(), return_inverse=True)
-    label_of_key = np.full(len(hashed), len(labels))
-    np.minimum.at(label_of_key, key_of_row, label_of_row)
+    rarest_first = np.argsort(np.bincount(label_of_row), kind="stable")
+    rank_of_key = np.full(len(hashed), len(labels))
+    np.minimum.at(rank_of_key, key_of_row, np.argsort(rarest_first)[label_of_row])
     rows_of_key = np.bincount(key_of_row, minlength=len(hashed))
 
     part_of_key = np.zeros(len(hashed), dtype=np.int64)
     edges = np.cumsum(fractions)[:2]
-    for index, label in enumerate(labels):
-        members = np.flatnonzero(label_of_key == index)  # np.unique has ordered the keys by hash
+    for rank, label in enumerate(labels[rarest_first].tolist()):
+        members = np.flatnonzero(rank_of_key == rank)  # np.unique has ordered the keys by hash
         rows = rows_of_key[members]
         middle = (np.cumsum(rows) - rows / 2) / max(rows.sum(), 1)
         part_of_key[members] = np.searchsorted(edges, middle, side="right")

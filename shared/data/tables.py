@@ -36,16 +36,17 @@ def read_table(
     columns: Mapping[str, str] | None = None,
     separator: str | None = None,
     names: Sequence[str] | None = None,
+    encoding: str = "utf-8",
     limit_bytes: int = LIMIT_BYTES,
 ) -> pl.DataFrame:
     """Read CSV, TSV, blank-separated text, JSON Lines (all also gzipped) or Parquet, told apart by their
     content.
 
     `columns` renames: {name in the file: wanted name}; other columns are kept. `separator` is found out when
-    not given (" " stands for any run of blanks). `names` says that the file has no header. Empty cells are
-    missing. A column of numbers with decimal commas is read as such where the separator is not a comma; codes
-    with leading zeros, digits beyond what a float holds, booleans and dates stay text. Raises RequestError
-    that says what is wrong with the file and where.
+    not given (" " stands for any run of blanks). `names` says that the file has no header, `encoding` what it
+    is in when it is not UTF-8. Empty cells are missing. A column of numbers with decimal commas is read as
+    such where the separator is not a comma; codes with leading zeros, digits beyond what a float holds,
+    booleans and dates stay text. Raises RequestError that says what is wrong with the file and where.
     """
     path = Path(path)
     _require_file(path, limit_bytes)
@@ -54,7 +55,7 @@ def read_table(
         if start.startswith(b"PAR1"):
             frame = _read_parquet(path, limit_bytes)
         else:
-            text = plain_text(path, scratch, limit_bytes)
+            text = plain_text(path, scratch, encoding, limit_bytes)
             if _is_json_lines(path, text):
                 frame = _read_json_lines(path, text)
             else:
@@ -97,15 +98,14 @@ def _require_file(path: Path, limit_bytes: int) -> None:
         raise RequestError(f"Expected a table file. Received the folder {path}: name a file in it.")
     if not path.is_file():
         near = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise RequestError(
-            f"Expected a table file. Received {path}, which does not exist.{_did_you_mean(path.name, near)}"
-        )
+        hint = _did_you_mean(path.name, near)
+        raise RequestError(f"Expected a table file. Received {path}, which does not exist.{hint}")
     size = path.stat().st_size
     if size == 0:
         raise RequestError(f"Expected a table. Received {path}, which is empty (0 bytes).")
     if size > limit_bytes:
         raise RequestError(
-            f"Expected at most {limit_bytes / 1e9:,.1f} GB. Received {path} with {size / 1e9:,.1f} GB: split it."
+            f"Expected at most {limit_bytes / 1e9:,.1f} GB. {path} has {size / 1e9:,.1f} GB: split it."
         )
 
 
@@ -145,13 +145,13 @@ def _read_parquet(path: Path, limit_bytes: int) -> pl.DataFrame:
     size = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
     if size > limit_bytes:
         raise RequestError(
-            f"Expected at most {limit_bytes / 1e9:,.1f} GB. Received {path}, which unpacks to {size / 1e9:,.1f} GB."
+            f"Expected at most {limit_bytes / 1e9:,.1f} GB. {path} unpacks to {size / 1e9:,.1f} GB: split it."
         )
     return pl.read_parquet(path, glob=False)
 
 
 def _is_json_lines(path: Path, text: Path) -> bool:
-    """By content: the suffix only decides whether a list, which one object a line replaces, is worth a message."""
+    """By content. The name only decides whether a JSON list, which is not read, is worth a message."""
     with open(text, "rb") as file:
         first = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if first == b"[" and ".json" in path.name:
@@ -178,7 +178,7 @@ def _require_object(path: Path, number: int, line: str) -> None:
         good = False
     if not good:
         raise RequestError(
-            f"Expected a JSON object in each line of {path}. Received {line.strip()[:60]!r} in line {number}."
+            f"Expected a JSON object in each line. Received {line.strip()[:60]!r} in line {number} of {path}."
         )
 
 
@@ -193,7 +193,7 @@ def _renamed(frame: pl.DataFrame, columns: Mapping[str, str], path: Path) -> pl.
     twice = {name for name in wanted if wanted.count(name) > 1} if len(set(wanted)) < len(wanted) else set()
     if twice:
         raise RequestError(
-            f"Expected one column for each name. The renaming gives {sorted(twice)[0]!r} to two columns of {path}."
+            f"Expected one column for each name. Received {sorted(twice)[0]!r} for two columns of {path}."
         )
     return frame.rename(dict(columns))
 

@@ -82,7 +82,8 @@ def ece_statistic(num_bins: int = NUM_CALIBRATION_BINS, *, equal_mass: bool = Tr
 
     The weighted mean over bins of |observed rate - mean probability|. It is biased upwards: a perfectly
     calibrated model does not reach 0 on a finite sample (`ece_noise_floor` says what it reaches), and a
-    bootstrap replicate adds the same bias once more, so ask for the "basic" interval, which reflects it back.
+    bootstrap replicate adds bias once more. So ask for the "basic" interval, which takes that back, and read
+    the value beside the noise floor.
     """
     if num_bins < 1:
         raise ValueError(f"Expected at least 1 bin. Received {num_bins}.")

@@ -187,7 +187,7 @@ def sigmoid(logits: FloatArray) -> FloatArray:
 
 
 def logit(probability: ArrayLike) -> FloatArray:
-    """Return log(p / (1 - p)), with p clipped to `PROBABILITY_FLOOR` from 0 and 1; the inverse of `sigmoid`."""
+    """Return log(p / (1 - p)), the inverse of `sigmoid`; p is clipped by `PROBABILITY_FLOOR`."""
     p_n = np.clip(arrays.scores(probability, probability=True), PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
     return np.asarray(np.log(p_n) - np.log1p(-p_n))
 

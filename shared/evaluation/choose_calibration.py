@@ -1,4 +1,4 @@
-"""Choosing a calibration by cross-validated log loss on the validation part: the simplest that is not worse."""
+"""Choosing a calibration by cross-validated log loss on validation data: the simplest not worse."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

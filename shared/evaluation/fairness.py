@@ -59,7 +59,7 @@ class GroupResult:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The largest difference (or, for the four-fifths rule, ratio) between two groups that are large enough."""
+    """The largest difference (or, for the four-fifths rule, ratio) between two groups of enough rows."""
 
     name: str
     value: float
@@ -117,7 +117,7 @@ class _Rate:
         return Metric(self.name, value, low, high, n=trials)
 
     def draws(self, index: int, generator: np.random.Generator) -> FloatArray:
-        """Return draws of one group's rate from Jeffreys' posterior: resampling 0 of 12 would be sure of 0."""
+        """Return draws of one group's rate from Jeffreys' posterior: a bootstrap of 0 in 12 is sure of 0."""
         hits, trials = int(self.successes[index]), int(self.trials[index])
         return generator.beta(hits + 0.5, trials - hits + 0.5, size=NUM_DRAWS)
 
@@ -244,7 +244,7 @@ class _Gaps:
         return np.flatnonzero(self.large_enough & (rate.trials >= MIN_GROUP_CLASS_ROWS))
 
     def _extremes(self, rate: _Rate) -> tuple[int, int] | None:
-        """Return the groups with the highest and the lowest rate: two different ones even when all are equal."""
+        """Return the groups with the highest and the lowest rate: never the same one twice."""
         indices = self._eligible(rate)
         if indices.size < 2:
             return None

@@ -132,7 +132,7 @@ def bayes_cut(y: ArrayLike, probability: ArrayLike, costs: Costs) -> Threshold:
 
 
 def budget_threshold(score: ArrayLike, budget: int, y: ArrayLike | None = None) -> Threshold:
-    """Return the cut-off that flags the top `budget` rows; ties at the edge are left out, never over budget."""
+    """Return the cut-off that flags the top `budget` rows; ties at the edge are left out."""
     if budget < 0:
         raise ValueError(f"Expected a budget of at least 0 rows. Received {budget}.")
     cuts = _Cuts.of(score, y)
@@ -154,7 +154,7 @@ def approval_rate_threshold(score: ArrayLike, min_rate: float, y: ArrayLike | No
 
 
 def false_positive_rate_threshold(y: ArrayLike, score: ArrayLike, max_rate: float) -> Threshold:
-    """Return the lowest cut-off that flags at most this share of the zeros. Raises ValueError without zeros."""
+    """Return the lowest cut-off that flags at most this share of the zeros. Raises ValueError without."""
     cuts = _Cuts.of(score, y)
     false_alarms = cuts.flagged - cuts.caught
     if false_alarms[0] == 0:
@@ -185,7 +185,7 @@ class CostCurve:
 
 
 def cost_curve(y: ArrayLike, score: ArrayLike, costs: Costs, *, max_points: int = 1000) -> CostCurve:
-    """Return the cost at every cut-off, thinned evenly in rows to `max_points`; the cheapest is always kept."""
+    """Return the cost at every cut-off, thinned evenly to `max_points`; the cheapest is always kept."""
     cuts = _Cuts.of(score, y)
     cost = cuts.cost_per_case(costs)
     rows = np.linspace(0, cost.size - 1, min(cost.size, max(2, max_points))).round().astype(np.int64)
@@ -214,7 +214,7 @@ def review_band(threshold: float, half_width: float) -> ReviewBand:
 
 
 def review_band_for_share(score: ArrayLike, threshold: float, max_share: float) -> ReviewBand:
-    """Return the widest symmetric band around a cut-off that sends at most this share of the rows to review."""
+    """Return the widest symmetric band around a cut-off that sends at most this share to review."""
     score_n = arrays.scores(score)
     capacity = int(_share(max_share) * score_n.size + 1e-9)
     distance = np.sort(np.abs(score_n - threshold))

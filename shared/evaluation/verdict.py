@@ -1,4 +1,4 @@
-"""One honest sentence: does the model beat its baselines, by how much, and is the difference outside noise?"""
+"""One honest sentence: does the model beat its baselines, by how much, and is that outside noise?"""
 
 import math
 from collections.abc import Mapping

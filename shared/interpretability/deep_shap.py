@@ -13,7 +13,6 @@ same quantity as shap's DeepExplainer and captum's DeepLiftShap. What differs is
 Measured 2026-11 for 23-64-64-1 with 100 background rows on 2 cores: see tests/benchmarks/explanations.py.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,15 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from shared.errors import RequestError
+from shared.interpretability.affine import compiled
 from shared.interpretability.attribution import Attribution
 from shared.interpretability.context import explaining
 
-ELEMENTWISE = (
-    nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ReLU6, nn.Hardtanh, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU,
-    nn.Mish, nn.Hardswish, nn.Hardsigmoid, nn.Tanh, nn.Tanhshrink, nn.Sigmoid, nn.LogSigmoid, nn.Softplus,
-    nn.Softsign, nn.Softshrink,
-)  # fmt: skip
-INERT = (nn.Identity, nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout)
 # Slopes in flight per pass: 320,000 float32 numbers are 1.3 MB, about one core's L2 cache (2026-11, AMD EPYC,
 # 2 cores: 86,000 explanations/s here, 76,000 with 1.6 times as many, 56,000 with a third).
 CPU_PAIRS = 320_000
@@ -83,24 +77,6 @@ def deep_shap(
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
-    """An affine map of shape (out, in) and the activation after it; the last one of a network has none."""
-
-    weight: Tensor
-    bias: Tensor
-    activation: nn.Module | None
-
-    def slopes_at(self, values: Tensor) -> Tensor:
-        """Derivative of the activation, of the shape of `values`."""
-        assert self.activation is not None
-        if isinstance(self.activation, nn.ReLU):
-            return (values > 0).to(values.dtype)
-        with torch.enable_grad():
-            leaf = values.detach().requires_grad_()
-            return torch.autograd.grad(self.activation(leaf).sum(), leaf)[0]
-
-
-@dataclass(frozen=True, slots=True)
 class _Trace:
     """Per hidden layer, for some rows: pre-activations, activations and derivatives, each (rows, width)."""
 
@@ -120,9 +96,10 @@ class _Member:
     """One network with its background, ready to explain rows."""
 
     def __init__(self, network: nn.Module, background: Tensor, output: int | None) -> None:
-        self.layers = _compiled(network, background, output)
+        self.layers = compiled(network, background, output)
         self.background = background
         self.trace = self._run(background)
+        _require_same_outputs(network, background, output or 0, self.trace.score)
         self.base_value = float(self.trace.score.double().mean())
         # The ones column makes the same product deliver the mean multiplier as well.
         ones = background.new_ones(len(background), 1)
@@ -220,70 +197,15 @@ def _quotient(slopes: Tensor, distance: Tensor, x: _Trace, b: _Trace, depth: int
     torch.where(near, derivative, slopes, out=slopes)
 
 
-def _compiled(network: nn.Module, like: Tensor, output: int | None) -> list[_Layer]:
-    """The network as affine maps and activations in turn, folded in float64 and reduced to one output."""
-    num_features = like.shape[1]
-    weight, bias = _identity(num_features, like)
-    layers: list[_Layer] = []
-
-    def convert(tensor: Tensor) -> Tensor:
-        return tensor.to(like.dtype)
-
-    for module in _flat(network):
-        if isinstance(module, ELEMENTWISE):
-            layers.append(_Layer(convert(weight), convert(bias), module))
-            weight, bias = _identity(len(bias), like)
-        else:
-            weight, bias = _folded(module, weight, bias)
-    num_outputs = len(bias)
-    if output is None and num_outputs != 1:
+def _require_same_outputs(network: nn.Module, background: Tensor, output: int, score: Tensor) -> None:
+    """A hook or an overridden forward can make a network more than its layers: then these explain nothing."""
+    dtype = next(network.parameters(), background).dtype
+    expected = network(background.to(dtype))[:, output].to(score.dtype)
+    if not torch.allclose(expected, score, rtol=1e-2, atol=1e-3 * float(score.abs().max().clamp(min=1e-3))):
         raise RequestError(
-            f"Expected one output, or output=INDEX to choose one. Received {num_outputs} outputs."
+            "Expected a network that is the sequence of its layers. Received one whose outputs differ from"
+            " that: use expected_gradients, which explains any differentiable model."
         )
-    column = output or 0
-    if not 0 <= column < num_outputs:
-        raise RequestError(f"Expected output between 0 and {num_outputs - 1}. Received {column}.")
-    layers.append(_Layer(convert(weight[column : column + 1]), convert(bias[column : column + 1]), None))
-    return layers
-
-
-def _flat(module: nn.Module) -> list[nn.Module]:
-    """The modules of nested Sequentials in order, without those that do nothing in eval mode."""
-    if isinstance(module, nn.Sequential):
-        return list(itertools.chain.from_iterable(_flat(child) for child in module))
-    return [] if isinstance(module, INERT) else [module]
-
-
-def _folded(module: nn.Module, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """The affine map `module(weight x + bias)`."""
-    if isinstance(module, nn.Linear):
-        matrix = module.weight.double()
-        offset = matrix.new_zeros(len(matrix)) if module.bias is None else module.bias.double()
-        if matrix.shape[1] != len(bias):
-            raise RequestError(
-                f"Expected {matrix.shape[1]} inputs for {module}. Received {len(bias)} from the layer before it:"
-                " pass rows with the columns that the network was trained on."
-            )
-        return matrix @ weight, matrix @ bias + offset
-    if isinstance(module, nn.BatchNorm1d) and module.running_mean is not None:
-        assert module.running_var is not None
-        scale = (module.running_var.double() + module.eps).rsqrt()
-        scale = scale if module.weight is None else scale * module.weight.double()
-        shift = -module.running_mean.double() * scale
-        shift = shift if module.bias is None else shift + module.bias.double()
-        return scale[:, None] * weight, scale * bias + shift
-    raise RequestError(
-        f"Expected a Sequential of Linear, BatchNorm1d with running statistics, Dropout and elementwise activations."
-        f" Received {type(module).__name__}, for which DeepSHAP has no exact rule: use expected_gradients,"
-        " which explains any differentiable model."
-    )
-
-
-def _identity(size: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    return (
-        torch.eye(size, dtype=torch.float64, device=like.device),
-        torch.zeros(size, dtype=torch.float64, device=like.device),
-    )
 
 
 def _checked(rows: Tensor, background: Tensor, network: nn.Module) -> tuple[Tensor, Tensor]:
@@ -299,7 +221,7 @@ def _checked(rows: Tensor, background: Tensor, network: nn.Module) -> tuple[Tens
     for name, table in zip(("rows", "background"), converted, strict=True):
         if not torch.isfinite(table).all():
             raise RequestError(
-                f"Expected finite numbers to explain. Received NaN or infinity in the {name}: fill or drop them"
-                " as the training data did."
+                f"Expected finite numbers to explain. Received NaN or infinity in the {name}: fill or drop"
+                " them as the training data did."
             )
     return converted[0], converted[1]

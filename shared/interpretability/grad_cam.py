@@ -123,7 +123,7 @@ def _raw_map(run: Callable[[Parts], Tensor], parts: Parts, layer: nn.Module) -> 
             shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise RequestError(
                 f"Expected {type(module).__name__} to run once and return (rows, channels, 1 to 3 axes)."
-                f" Received {'a second call' if leaves else shape}: choose a convolutional layer that runs once."
+                f" Received {'a second call' if leaves else shape}: choose another layer."
             )
         leaves.append(output.detach().requires_grad_())
         # A clone, because an in-place activation may follow and a leaf must not change.

@@ -47,8 +47,8 @@ class _Paths:
             explained = tuple(parts.floating().values())
             if not explained:
                 raise RequestError(
-                    "Expected at least one floating point input. Received only integers: pass embedding=, the layer"
-                    " that turns them into vectors."
+                    "Expected at least one floating point input. Received only integers: pass embedding=,"
+                    " the layer that turns them into vectors."
                 )
             return _Ends(parts, explained)
         blocks = []
@@ -166,7 +166,7 @@ def _integral(paths: _Paths, here: _Ends, there: _Ends, num_steps: int, num_poin
             points = tuple(_between(p, q, nodes[part]) for p, q in zip(x.explained, b.explained, strict=True))
             for total, gradient in zip(values, paths.gradients(repeated, points), strict=True):
                 weight = gradient.new_tensor(weights[part] / 2)
-                total[rows] += (weight @ gradient.view(len(weight), -1)).view_as(total[rows])
+                total[rows] += (weight @ gradient.reshape(len(weight), -1)).view_as(total[rows])
         for total, p, q in zip(values, x.explained, b.explained, strict=True):
             total[rows] *= p - q
     return values
@@ -242,7 +242,7 @@ def _sampled(paths: _Paths, x: _Ends, there: _Ends, lines: Tensor, alphas: Tenso
         alpha = alphas.to(row.dtype).view(*alphas.shape, *[1] * (row.ndim - 1))
         points.append(torch.addcmul(start, alpha, spans[-1]).flatten(0, 1))
     gradients = paths.gradients(paths.repeated(x.parts, len(lines)), tuple(points))
-    return [(g.view_as(span) * span).sum(0) for g, span in zip(gradients, spans, strict=True)]
+    return [(g.reshape(span.shape) * span).sum(0) for g, span in zip(gradients, spans, strict=True)]
 
 
 def _draws(
@@ -273,6 +273,6 @@ def _require_same_shape(here: _Ends, there: _Ends, allowed_rows: set[int]) -> No
     shapes = [[tuple(t.shape[1:]) for t in ends.explained] for ends in (here, there)]
     if shapes[0] != shapes[1] or len(there) not in allowed_rows:
         raise RequestError(
-            f"Expected a baseline with the shape of the inputs, {shapes[0]} per row, and one row or one for each."
-            f" Received {shapes[1]} in {len(there)} rows for {len(here)}."
+            f"Expected a baseline with the shape of the inputs, {shapes[0]} per row, and one row or one"
+            f" for each. Received {shapes[1]} in {len(there)} rows for {len(here)}."
         )

@@ -4,10 +4,9 @@ import numpy as np
 
 
 def rank_correlations(values: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Spearman's correlation of each row of two (rows, features) arrays, of shape (rows,); ties share their
-    mean rank.
+    """Spearman's correlation of each row of two (rows, features) arrays, of shape (rows,).
 
-    A row that is constant in one of the arrays has no order to compare and gets 0; ties share their mean rank.
+    Ties share their mean rank. A row that is constant in one of the arrays has no order and gets 0.
     """
     from scipy.stats import rankdata
 

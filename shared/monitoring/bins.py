@@ -13,6 +13,9 @@ from shared.monitoring.profile import (
     numbers,
 )
 
+# Jeffreys: what a count of 0 says about the share of something that may or may not exist.
+UNSEEN_PRIOR = 0.5
+
 
 def numeric_bins(reference: NumericProfile, column: pl.Series) -> tuple[IntArray, FloatArray, IntArray]:
     """Return reference counts, their prior and the batch's counts, each of shape (bins,)."""
@@ -20,18 +23,19 @@ def numeric_bins(reference: NumericProfile, column: pl.Series) -> tuple[IntArray
     reference_counts = np.asarray(reference.counts)
     return (
         reference_counts,
-        range_prior(reference_counts.size),
+        range_prior(reference),
         bin_counts(value_n[~np.isnan(value_n)], reference.edges),
     )
 
 
-def range_prior(num_bins: int) -> FloatArray:
-    """Return what to add to the counts for the true shares' distribution given a continuous reference.
+def range_prior(reference: NumericProfile) -> FloatArray:
+    """Return what to add to the reference counts to have the distribution of the true shares, (bins,).
 
-    The mass beyond the largest (and the smallest) of n values is that of one more value: uniform spacings.
+    Beyond the largest (and the smallest) of n continuous values lies the mass of one more: uniform spacings.
     """
-    prior = np.zeros(num_bins)
-    prior[[0, -1]] += 1
+    prior = np.zeros(len(reference.counts))
+    is_continuous = reference.num_distinct > sum(reference.counts) / 2
+    prior[[0, -1]] += 1.0 if is_continuous else UNSEEN_PRIOR
     return prior
 
 
@@ -43,11 +47,12 @@ def level_bins(
     The share of levels never seen is estimated by that of levels seen once (Good-Turing).
     """
     batch = level_counts(column)
-    frequent = list(reference.levels)[:NUM_LEVEL_BINS]
+    by_frequency = sorted(reference.levels, key=lambda level: (-reference.levels[level], level))
+    frequent = by_frequency[:NUM_LEVEL_BINS]
     rest = sum(reference.levels.values()) - sum(reference.levels[level] for level in frequent)
     counts = [batch.get(level, 0) for level in frequent]
     prior = np.zeros(len(frequent) + 1)
-    prior[-1] = max(1, sum(count == 1 for count in reference.levels.values()))
+    prior[-1] = max(UNSEEN_PRIOR, sum(count == 1 for count in reference.levels.values()))
     new_levels = {level: count for level, count in batch.items() if level not in reference.levels}
     return (
         np.array([*(reference.levels[level] for level in frequent), rest]),

@@ -16,19 +16,17 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from shared.errors import RequestError
-from shared.evaluation.arrays import FloatArray, IntArray
+from shared.evaluation.arrays import FloatArray
 from shared.evaluation.metric import finite_or_none
+from shared.monitoring.bins import UNSEEN_PRIOR, level_bins, numeric_bins, range_prior
 from shared.monitoring.profile import (
     NUM_BINS,
-    NUM_LEVEL_BINS,
     CategoryProfile,
     NumericProfile,
     ReferenceProfile,
     bin_counts,
     checked_scores,
     is_category,
-    level_counts,
-    numbers,
 )
 from shared.monitoring.simulation import Family, Simulated, cumulative_gap, psi, simulate_counts
 
@@ -77,7 +75,7 @@ class ScoreDrift:
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """A batch against the reference; `false_alarm_rate` is the chance of any alarm on a batch without drift."""
+    """A batch against the reference; without drift, any alarm has at most the chance `false_alarm_rate`."""
 
     num_rows: int
     false_alarm_rate: float
@@ -135,9 +133,7 @@ def drift(
     column, a column of another kind (text instead of numbers), or scores that are not finite.
     """
     if not 0 < false_alarm_rate <= 0.5:
-        raise RequestError(
-            f"Expected a false-alarm rate above 0 and up to 0.5. Received {false_alarm_rate!r}."
-        )
+        raise RequestError(f"Expected a false-alarm rate above 0, up to 0.5. Received {false_alarm_rate!r}.")
     _check_batch(profile, frame)
     num_simulations = max(MIN_SIMULATIONS, round(MIN_SIMULATED_ALARMS / false_alarm_rate))
     family = Family(num_simulations)
@@ -201,62 +197,19 @@ def _column_tests(
 ) -> _PendingColumn:
     new_levels: dict[str, int] = {}
     if isinstance(reference, NumericProfile):
-        reference_counts, prior, counts = _numeric_bins(reference, column)
+        reference_counts, prior, counts = numeric_bins(reference, column)
     else:
-        reference_counts, prior, counts, new_levels = _level_bins(reference, column)
+        reference_counts, prior, counts, new_levels = level_bins(reference, column)
     simulated = simulate_counts(reference_counts + prior, int(counts.sum()), family.size, generator)
     psi_test = family.add(psi(reference_counts, counts), psi(reference_counts, simulated))
 
-    num_missing = frame_missing = column.len() - int(counts.sum())
+    num_missing = column.len() - int(counts.sum())
     reference_share = reference.num_missing / num_reference_rows
-    alpha = np.array([reference.num_missing + 0.5, num_reference_rows - reference.num_missing + 0.5])
+    alpha = np.array([reference.num_missing, num_reference_rows - reference.num_missing]) + UNSEEN_PRIOR
     simulated_share = simulate_counts(alpha, column.len(), family.size, generator)[:, 0] / column.len()
     change = num_missing / column.len() - reference_share
     missing_test = family.add(change**2, (simulated_share - reference_share) ** 2)
-    return _PendingColumn(name, psi_test, frame_missing / column.len(), change, missing_test, new_levels)
-
-
-def _numeric_bins(reference: NumericProfile, column: pl.Series) -> tuple[IntArray, FloatArray, IntArray]:
-    """Return reference counts, their prior and the batch's counts, each of shape (bins,)."""
-    value_n = numbers(column)
-    reference_counts = np.asarray(reference.counts)
-    return (
-        reference_counts,
-        _range_prior(reference_counts.size),
-        bin_counts(value_n[~np.isnan(value_n)], reference.edges),
-    )
-
-
-def _range_prior(num_bins: int) -> FloatArray:
-    """Return what to add to the counts for the true shares' distribution given a continuous reference.
-
-    The mass beyond the largest (and the smallest) of n values is that of one more value: uniform spacings.
-    """
-    prior = np.zeros(num_bins)
-    prior[[0, -1]] += 1
-    return prior
-
-
-def _level_bins(
-    reference: CategoryProfile, column: pl.Series
-) -> tuple[IntArray, FloatArray, IntArray, dict[str, int]]:
-    """Return reference counts, prior, batch counts (frequent levels, then all others), and the new levels.
-
-    The share of levels never seen is estimated by that of levels seen once (Good-Turing).
-    """
-    batch = level_counts(column)
-    frequent = list(reference.levels)[:NUM_LEVEL_BINS]
-    rest = sum(reference.levels.values()) - sum(reference.levels[level] for level in frequent)
-    counts = [batch.get(level, 0) for level in frequent]
-    prior = np.zeros(len(frequent) + 1)
-    prior[-1] = max(1, sum(count == 1 for count in reference.levels.values()))
-    new_levels = {level: count for level, count in batch.items() if level not in reference.levels}
-    return (
-        np.array([*(reference.levels[level] for level in frequent), rest]),
-        prior,
-        np.array([*counts, sum(batch.values()) - sum(counts)]),
-        new_levels,
-    )
+    return _PendingColumn(name, psi_test, num_missing / column.len(), change, missing_test, new_levels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +232,7 @@ def _score_tests(
     """
     steps = np.asarray(reference.counts)
     counts = bin_counts(score_n, reference.edges)
-    simulated = simulate_counts(steps + _range_prior(steps.size), score_n.size, family.size, generator)
+    simulated = simulate_counts(steps + range_prior(reference), score_n.size, family.size, generator)
     middle = (np.cumsum(steps) - 0.5 * steps) / steps.sum()
     starts = np.unique((middle * NUM_BINS).astype(np.int64), return_index=True)[1]
     coarse, coarse_counts, coarse_simulated = (

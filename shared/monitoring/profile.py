@@ -43,6 +43,7 @@ class NumericProfile(_Profile):
     edges: tuple[float, ...] = Field(description="ascending cut points, in the column's unit")
     counts: Counts = Field(description="rows per bin, one more than edges")
     num_missing: int = Field(ge=0, description="null or NaN rows")
+    num_distinct: int = Field(ge=0, description="distinct finite values")
     mean: float | None = Field(description="of the finite values, in the column's unit")
     standard_deviation: float | None = Field(description="of the finite values, in the column's unit")
     low: float | None = Field(description="smallest finite value")
@@ -172,6 +173,7 @@ def profile_numbers(value_n: FloatArray, num_bins: int) -> NumericProfile:
         edges=tuple(edges.tolist()),
         counts=tuple(bin_counts(present, edges).tolist()),
         num_missing=int(value_n.size - present.size),
+        num_distinct=int(np.unique(finite).size),
         mean=float(finite.mean()) if finite.size else None,
         standard_deviation=float(finite.std()) if finite.size else None,
         low=float(finite.min()) if finite.size else None,

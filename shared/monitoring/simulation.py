@@ -1,4 +1,4 @@
-"""Drift statistics, batches simulated without drift, and one common alarm limit for a family of statistics."""
+"""Drift statistics, batches simulated without drift, and a common alarm limit for many statistics."""
 
 from dataclasses import dataclass
 
@@ -91,7 +91,7 @@ class Simulated:
 
     @property
     def is_testable(self) -> bool:
-        """A statistic that never varies without drift, or is undefined for this batch, cannot raise an alarm."""
+        """A statistic that never varies without drift, or is undefined here, cannot raise an alarm."""
         return bool(np.isfinite(self.mean) and self.variance > 0)
 
     def tail(self, value: FloatArray) -> FloatArray:

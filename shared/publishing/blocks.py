@@ -135,7 +135,7 @@ class Report:
 
 
 def show(value: Value, digits: int | None = None) -> str:
-    """A value as a reader wants it: thousands separated, no needless digits, an en dash for what is missing."""
+    """A value as a reader wants it: thousands apart, few digits, an en dash for what is missing."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, bool):
@@ -165,6 +165,12 @@ def _float(value: float, digits: int | None) -> str:
     if digits is None:
         digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3
     return f"{value:,.{digits}f}"
+
+
+def direction(metric: Mapping[str, Any]) -> str:
+    """`higher is better`, `lower is better`, or nothing."""
+    higher = metric.get("higher_is_better")
+    return "" if higher is None else "higher is better" if higher else "lower is better"
 
 
 def _minus(text: str) -> str:

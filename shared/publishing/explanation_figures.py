@@ -24,13 +24,14 @@ from shared.publishing.figure_style import (
 from shared.publishing.svg import INK, MUTED
 
 Floats = NDArray[np.float64]
-_SWARM_ROWS = 350
+_SWARM_ROWS = 250
+_SHADES = 9
 
 
 def importance_bars(
     names: Sequence[str], attributions: ArrayLike, *, unit: str = "", max_features: int = 15
 ) -> str:
-    """Mean absolute attribution of each feature, largest first. `attributions` is of shape (rows, features)."""
+    """Mean absolute attribution of each feature, largest first; `attributions` is (rows, features)."""
     values = _matrix(attributions, len(names))
     if values.size == 0:
         return nothing("there are no attributions")
@@ -56,10 +57,10 @@ def beeswarm(
     unit: str = "",
     max_features: int = 12,
 ) -> str:
-    """One dot per row and feature at its attribution, coloured from low (blue) to high (orange) feature value.
+    """One dot per row and feature at its attribution, from low (blue) to high (orange) feature values.
 
-    Both arrays are of shape (rows, features); a feature value that is NaN is grey. At most 350 rows are drawn,
-    evenly spaced over the table.
+    Both arrays are of shape (rows, features); a feature value that is NaN is grey. At most 250 rows are
+    drawn, evenly spaced over the table.
     """
     values = _matrix(attributions, len(names))
     if values.size == 0:
@@ -75,8 +76,9 @@ def beeswarm(
     for row, feature in enumerate(order):
         x = values[rows, feature]
         y = row + _spread(x, (high - low) or 1.0)
-        colour = _ranked(None if colours is None else colours[rows, feature], len(x))
-        axes.scatter(x, y, s=7, c=colour, linewidths=0, alpha=0.85)
+        shades = _shades(None if colours is None else colours[rows, feature], len(x))
+        for colour in dict.fromkeys(shades):
+            _dots(axes, x[shades == colour], y[shades == colour], colour)
     axes.set_yticks(range(len(order)), literals([names[index] for index in order]))
     axes.set_ylim(len(order) - 0.4, -0.6)
     dress(axes, x=_with_unit("Attribution", unit), grid="x")
@@ -102,14 +104,10 @@ def waterfall(
     parts = _matrix(contributions, len(names))
     if parts.shape[0] != 1 or not np.isfinite(base_value):
         return nothing("this case has no attributions")
-    labels = (
-        [
-            f"{literal(name, 26)} = {literal(_value(value), 14)}"
-            for name, value in zip(names, values, strict=True)
-        ]
-        if values
-        else literals(names)
-    )
+    labels = literals(names, 26)
+    if values is not None:
+        pairs = zip(labels, values, strict=True)
+        labels = [f"{label} = {literal(_value(value), 14)}" for label, value in pairs]
     order = np.argsort(-np.abs(parts[0]), kind="stable")
     shown = order if len(order) <= max_features else order[: max_features - 1]
     steps = [(labels[index], float(parts[0, index])) for index in shown]
@@ -126,11 +124,10 @@ def _draw_waterfall(steps: list[tuple[str, float]], base_value: float, unit: str
         axes.barh(row, step, left=at, color=ORANGE if step > 0 else BLUE, height=0.62)
         axes.plot([at + step] * 2, [row, row + 1], color=MUTED, linewidth=0.8)
         text = show(step, 3)
-        right = step > 0
-        axes.annotate(
-            f"+{text}" if right else text, (at + step, row), (4 if right else -4, 0), textcoords="offset points",
-            ha="left" if right else "right", va="center", fontsize=8.5, color=INK,
-        )  # fmt: skip
+        if step > 0:
+            _beside(axes, at + step, row, f"+{text}", color=INK)
+        else:
+            _beside(axes, at + step, row, text, color=INK, ha="right")
         at += step
     axes.axvline(base_value, color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)))
     axes.set_yticks(range(len(steps)), [label for label, _ in steps])
@@ -161,22 +158,37 @@ def _spread(x: Floats, width: float) -> Floats:
     return offsets
 
 
-def _ranked(values: Floats | None, size: int) -> Any:
+def _shades(values: Floats | None, size: int) -> NDArray[np.str_]:
     """Colours from blue to orange by rank: one outlier must not make all others look equal."""
     if values is None:
-        return [BLUE] * size
-    from matplotlib.colors import LinearSegmentedColormap
+        return np.full(size, BLUE)
+    from matplotlib.colors import LinearSegmentedColormap, to_hex
 
     _, ranks = np.unique(values, return_inverse=True)
     known = np.isfinite(values)
     scale = ranks[known].max(initial=0) or 1
-    colours = LinearSegmentedColormap.from_list("value", [BLUE, "#a58fa0", ORANGE])(ranks / scale)
-    colours[~known] = LinearSegmentedColormap.from_list("missing", [GREY, GREY])(0.0)
-    return colours
+    palette = LinearSegmentedColormap.from_list("value", [BLUE, "#a58fa0", ORANGE])(
+        np.linspace(0, 1, _SHADES)
+    )
+    shades = np.array([to_hex(colour) for colour in palette])[
+        np.minimum(ranks * _SHADES // (scale + 1), _SHADES - 1)
+    ]
+    return np.where(known, shades, GREY)
 
 
-def _beside(axes: Any, x: float, y: float, text: str) -> None:
-    axes.annotate(text, (x, y), (4, 0), textcoords="offset points", va="center", fontsize=8.5, color=MUTED)
+def _dots(axes: Any, x: Floats, y: Floats, colour: str) -> None:
+    """Dots as lines of no length with round ends: a quarter of the bytes of markers (600 kB before)."""
+    gaps = np.full(x.size, np.nan)
+    xs, ys = np.stack([x, x, gaps], axis=1).ravel(), np.stack([y, y, gaps], axis=1).ravel()
+    (line,) = axes.plot(xs, ys, color=colour, linewidth=3.2, solid_capstyle="round", alpha=0.85)
+    line.get_path().should_simplify = False
+
+
+def _beside(axes: Any, x: float, y: float, text: str, *, color: str = MUTED, ha: str = "left") -> None:
+    offset = (4 if ha == "left" else -4, 0)
+    axes.annotate(
+        text, (x, y), offset, textcoords="offset points", ha=ha, va="center", fontsize=8.5, color=color
+    )
 
 
 def _with_unit(title: str, unit: str) -> str:

@@ -1,4 +1,4 @@
-"""The look of every figure: one palette, one type size, quiet axes; drawn to SVG text without global state."""
+"""The look of every figure: one palette, one type size, quiet axes, drawn to SVG text."""
 
 import io
 import re
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Distinct for colour-blind readers and of middle lightness, so that they stand out on white and on dark pages.
+# Distinct for colour-blind readers, and of middle lightness: they stand out on white and on dark pages.
 BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#2f7fc1", "#d9801f", "#2b9a77", "#9a6fc4", "#cc5340", "#8b96a1"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
 # Told apart in black and white too.
@@ -59,7 +59,7 @@ def dress(axes: "Axes", *, x: str = "", y: str = "", title: str = "", grid: str 
         axes.set_title(title, fontsize=TEXT_POINTS, color=INK, loc="left", fontweight="bold")
 
 
-def legend(axes: "Axes", location: str = "best", **options: Any) -> None:
+def legend(axes: Any, location: str = "best", **options: Any) -> None:
     """A frameless legend; nothing is drawn when no series has a name."""
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc=location, frameon=False, fontsize=SMALL_POINTS, labelcolor=INK, **options)
@@ -90,6 +90,8 @@ def save(figure: "Figure") -> str:
     text = buffer.getvalue()
     text = re.sub(r"<\?xml.*?<svg", "<svg", text, count=1, flags=re.DOTALL)
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # A hundredth of a point is finer than any screen.
+    text = re.sub(r' d="[^"]*"', lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match.group()), text)
     return re.sub(r"\n\s+", "\n", text)
 
 
@@ -111,6 +113,19 @@ def literals(names: Sequence[str], length: int = 34) -> list[str]:
     return [literal(name, length) for name in names]
 
 
+def line_style(index: int) -> dict[str, Any]:
+    """Colour and dashes of the series with this index; the first, the model, is the heavier line."""
+    style = {"color": SERIES[index % len(SERIES)], "linestyle": DASHES[index % len(DASHES)]}
+    return {**style, "linewidth": 2.0 if index == 0 else 1.4}
+
+
+def few_ticks(count: int, *, integer: bool = False) -> Any:
+    """Round tick positions, about `count` of them."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(count, integer=integer)
+
+
 @contextmanager
 def _text_as_text() -> Iterator[None]:
     """Two settings that exist only globally: text stays text, and ids come from the content.
@@ -119,11 +134,12 @@ def _text_as_text() -> Iterator[None]:
     """
     import matplotlib
 
+    settings: dict[Any, Any] = matplotlib.rcParams
     wanted = {"svg.fonttype": "none", "svg.hashsalt": "fieldwork"}
     with _save_lock:
-        before = {name: matplotlib.rcParams[name] for name in wanted}
-        matplotlib.rcParams.update(wanted)
+        before = {name: settings[name] for name in wanted}
+        settings.update(wanted)
         try:
             yield
         finally:
-            matplotlib.rcParams.update(before)
+            settings.update(before)

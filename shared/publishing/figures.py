@@ -4,7 +4,7 @@ Labels are 0 or 1, scores are probabilities or any number where higher means mor
 finite score are left out. A figure that the data cannot support says so instead of failing a finished run.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,21 +13,19 @@ from numpy.typing import ArrayLike, NDArray
 from shared.publishing.blocks import show
 from shared.publishing.figure_style import (
     BLUE,
-    DASHES,
     GREY,
     ORANGE,
-    RED,
-    SERIES,
-    WIDE_INCHES,
     dress,
+    few_ticks,
     legend,
+    line_style,
     literal,
     new_axes,
     new_figure,
     nothing,
     save,
 )
-from shared.publishing.svg import INK, MUTED, PAPER
+from shared.publishing.svg import INK, MUTED
 
 Floats = NDArray[np.float64]
 # More points than a figure has pixels only make the file heavy.
@@ -46,7 +44,7 @@ def roc(labels: ArrayLike, scores: Mapping[str, ArrayLike]) -> str:
         x, y = false_alarms / false_alarms[-1], hits / hits[-1]
         area = float(np.trapezoid(y, x))
         x, y = _thin(x, y)
-        axes.plot(x, y, label=f"{literal(name)}  {area:.3f}", **_line(index))
+        axes.plot(x, y, label=f"{literal(name)}  {area:.3f}", **line_style(index))
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)))
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     dress(axes, x="False positive rate", y="True positive rate")
@@ -67,7 +65,7 @@ def precision_recall(labels: ArrayLike, scores: Mapping[str, ArrayLike]) -> str:
         recall = hits / hits[-1]
         average = float(np.sum(np.diff(recall) * precision))
         x, y = _thin(recall[1:], precision)
-        axes.plot(x, y, label=f"{literal(name)}  {average:.3f}", drawstyle="steps-pre", **_line(index))
+        axes.plot(x, y, label=f"{literal(name)}  {average:.3f}", drawstyle="steps-pre", **line_style(index))
         prevalence = float(truth.mean())
     axes.axhline(
         prevalence, color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)), label=f"chance  {prevalence:.3f}"
@@ -81,7 +79,7 @@ def precision_recall(labels: ArrayLike, scores: Mapping[str, ArrayLike]) -> str:
 def reliability(labels: ArrayLike, scores: ArrayLike, *, num_bins: int = 10) -> str:
     """Observed share over predicted probability in bins of equal size, with 95 % Wilson intervals.
 
-    Below, the number of rows at each score. Points on the diagonal mean that the probabilities can be believed.
+    Below, the number of rows at each score. On the diagonal, probabilities can be taken at their word.
     """
     truth, score = _usable(labels, scores)
     if truth.size == 0:
@@ -100,7 +98,7 @@ def reliability(labels: ArrayLike, scores: ArrayLike, *, num_bins: int = 10) -> 
     edges = np.linspace(0, 1, 51)
     below.hist(np.clip(score, 0, 1), bins=[float(edge) for edge in edges], color=GREY)
     dress(below, x="Predicted probability", y="Rows", grid="none")
-    below.yaxis.set_major_locator(_few_ticks(3))
+    below.yaxis.set_major_locator(few_ticks(3))
     return save(figure)
 
 
@@ -142,23 +140,6 @@ def score_distribution(
     return save(figure)
 
 
-def metric_forest(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """Each metric as a panel with one row per model: point, 95 % interval, number.
-
-    `metrics` maps the title of a metric to metric JSON by model; the first model is the one that is judged.
-    """
-    panels = {title: _drawable(models) for title, models in metrics.items()}
-    panels = {title: models for title, models in panels.items() if models}
-    if not panels:
-        return nothing("no metric has a value")
-    heights = [len(models) + 0.9 for models in panels.values()]
-    figure = new_figure(WIDE_INCHES, 0.34 * sum(heights) + 0.35)
-    grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
-    for axes, (title, models) in zip(grid[:, 0], panels.items(), strict=True):
-        _forest_panel(axes, title, models)
-    return save(figure)
-
-
 def cost_curve(
     thresholds: ArrayLike,
     costs: Mapping[str, ArrayLike],
@@ -167,7 +148,7 @@ def cost_curve(
     unit: str = "",
     x: str = "Cut-off",
 ) -> str:
-    """Cost over the cut-off for each named policy or model, with the cut-off that was chosen on validation data."""
+    """Cost over the cut-off for each named policy or model, with the cut-off chosen on validation data."""
     cut_offs = np.asarray(thresholds, dtype=float).ravel()
     figure, axes = new_axes()
     num_drawn = 0
@@ -175,7 +156,7 @@ def cost_curve(
         cost = np.asarray(values, dtype=float).ravel()
         finite = np.isfinite(cost) & np.isfinite(cut_offs)
         if finite.any():
-            axes.plot(*_thin(cut_offs[finite], cost[finite]), label=literal(name), **_line(index))
+            axes.plot(*_thin(cut_offs[finite], cost[finite]), label=literal(name), **line_style(index))
             num_drawn += 1
     if num_drawn == 0:
         return nothing("no cut-off has a cost")
@@ -185,82 +166,6 @@ def cost_curve(
     _thousands(axes.yaxis)
     legend(axes)
     return save(figure)
-
-
-def training_curves(
-    history: Sequence[Mapping[str, Any]],
-    *,
-    series: Sequence[str] | None = None,
-    best_epoch: int | None = None,
-) -> str:
-    """Values of each epoch. One panel per ending of the names, so that a loss and a rate do not share an axis.
-
-    `history` has one mapping per epoch with an optional `epoch`; names like `train/loss` and `validation/loss`
-    go to one panel. `best_epoch` marks the epoch whose weights were kept.
-    """
-    epochs = np.array([float(row.get("epoch", index)) for index, row in enumerate(history)])
-    panels: dict[str, dict[str, Floats]] = {}
-    for name in series or sorted({key for row in history for key in row if key != "epoch"}):
-        values = np.array([_float_or_nan(row.get(name)) for row in history])
-        if np.isfinite(values).any():
-            panels.setdefault(name.rsplit("/", 1)[-1], {})[name] = values
-    if not panels:
-        return nothing("no epoch has a value")
-    figure = new_figure(WIDE_INCHES if len(panels) > 1 else 5.4, 3.1)
-    for axes, (title, curves) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-    ):
-        for index, (name, values) in enumerate(curves.items()):
-            finite = np.isfinite(values)
-            marker = "o" if finite.sum() == 1 else None
-            label = literal(name.rsplit("/", 1)[0] if "/" in name else name)
-            axes.plot(epochs[finite], values[finite], label=label, marker=marker, **_line(index))
-        if best_epoch is not None:
-            axes.axvline(best_epoch, color=INK, linewidth=1, label=f"kept: epoch {best_epoch}")
-        dress(axes, x="Epoch", title=literal(title.replace("_", " ")))
-        axes.xaxis.set_major_locator(_few_ticks(6, integer=True))
-        legend(axes)
-    return save(figure)
-
-
-def _forest_panel(axes: Any, title: str, models: Mapping[str, Mapping[str, Any]]) -> None:
-    names = list(models)
-    axes.axvspan(*_ends(models[names[0]]), color=BLUE, alpha=0.10, linewidth=0)
-    for row, name in enumerate(names):
-        metric = models[name]
-        low, high = _ends(metric)
-        colour = BLUE if row == 0 else GREY
-        axes.plot([low, high], [row, row], color=colour, linewidth=2, solid_capstyle="round")
-        axes.plot(metric["value"], row, "o", color=colour, markersize=6.5, markeredgecolor=PAPER)
-        text = show(float(metric["value"]), 3)
-        if low < high:
-            text += f"  ({show(low, 3)} to {show(high, 3)})"
-        axes.annotate(
-            text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8.5,
-            color=INK if row == 0 else MUTED, annotation_clip=False,
-        )  # fmt: skip
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    unit = next(iter(models.values())).get("unit", "")
-    direction = {True: "higher is better", False: "lower is better"}.get(
-        models[names[0]].get("higher_is_better")
-    )
-    words = ", ".join(part for part in (unit, direction) if part)
-    dress(axes, title=f"{literal(title)}{f'  ({words})' if words else ''}", grid="x")
-    axes.set_yticks(range(len(names)), [literal(name) for name in names], color=INK)
-    axes.xaxis.set_major_locator(_few_ticks(6))
-
-
-def _drawable(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    return {
-        name: metric for name, metric in models.items() if np.isfinite(_float_or_nan(metric.get("value")))
-    }
-
-
-def _ends(metric: Mapping[str, Any]) -> tuple[float, float]:
-    """The interval, or the point twice where there is none."""
-    low, high = _float_or_nan(metric.get("low")), _float_or_nan(metric.get("high"))
-    value = float(metric["value"])
-    return (low if np.isfinite(low) else value, high if np.isfinite(high) else value)
 
 
 def _usable(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
@@ -311,29 +216,15 @@ def _thin(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return x[keep], y[keep]
 
 
-def _line(index: int) -> dict[str, Any]:
-    style = {"color": SERIES[index % len(SERIES)], "linestyle": DASHES[index % len(DASHES)]}
-    return {**style, "linewidth": 2.0 if index == 0 else 1.4}
-
-
 def _padded(low: float, high: float) -> tuple[float, float]:
     pad = (high - low) * 0.02 or max(abs(high) * 0.1, 0.05)
     return low - pad, high + pad
 
 
-def _few_ticks(count: int, *, integer: bool = False) -> Any:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(count, integer=integer)
-
-
 def _thousands(axis: Any) -> None:
     from matplotlib.ticker import FuncFormatter
 
-    axis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}")
-    )
+    def text(value: float, _: object) -> str:
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
 
-
-def _float_or_nan(value: Any) -> float:
-    return float(value) if isinstance(value, int | float | np.number) else float("nan")
+    axis.set_major_formatter(FuncFormatter(text))

@@ -62,7 +62,7 @@ class History:
             num_events += 1
             if not isinstance(record, dict) or record.get("previous") != previous:
                 raise FieldworkError(
-                    f"{self.path} was changed at or before line {num_events}: its chain of digests is broken. "
+                    f"{self.path} was changed at or before line {num_events}: its chain is broken. "
                     "Restore it from a backup; the registry itself is not affected."
                 )
             previous = _digest(line)

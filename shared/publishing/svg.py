@@ -1,4 +1,4 @@
-"""SVG for inlining: only drawing elements survive, ids cannot clash, neutral colours follow the page's theme."""
+"""SVG for inlining: only drawing elements survive, ids cannot clash, neutral colours follow the page."""
 
 import re
 from xml.etree import ElementTree
@@ -23,8 +23,8 @@ _THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", PAPER: 
 def inline_svg(svg: str, prefix: str, alt: str) -> str:
     """Return the drawing as one `<svg role="img">` element, safe to stand in a page.
 
-    Scripts, links to elsewhere, styles that would leak into the page and unknown elements are dropped. Every id
-    gets `prefix`, so several drawings can share a page. Raises FieldworkError for what is not an SVG.
+    Scripts, links to elsewhere, styles that would leak into the page and unknown elements are dropped. Every
+    id gets `prefix`, so several drawings can share a page. Raises FieldworkError for what is not an SVG.
     """
     # A document type could declare entities, the one part of XML that can grow without bound.
     start = svg.find("<svg")

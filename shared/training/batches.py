@@ -1,4 +1,5 @@
-"""Batches of tensors that already are where the network is: no DataLoader, and no copy that can be avoided."""
+"""Batches of tensors that already are where the network is: no DataLoader, and no copy that can be
+avoided."""
 
 import copy
 import hashlib
@@ -21,9 +22,9 @@ _HASHED_AT_ONCE = 64 * 2**20
 class Batches:
     """Which rows make up which batch, and what `fit` needs to know about them.
 
-    The order of an epoch is a random permutation from a generator seeded with (seed, epoch), so the position in
-    the data is just (epoch, batch index). Under data parallelism all ranks draw the same order, and each takes
-    its contiguous part of every global batch.
+    The order of an epoch is a random permutation from a generator seeded with (seed, epoch), so the position
+    in the data is just (epoch, batch index). Under data parallelism all ranks draw the same order, and each
+    takes its contiguous part of every global batch.
 
     A subclass gives `epoch`, which must depend on nothing but its arguments: an exact resume rests on it.
     Raises RequestError when there would be no batch at all.
@@ -37,7 +38,9 @@ class Batches:
         self.rank, self.world = 0, 1
         self.reason = ""
         if len(self) == 0:
-            way_out = "Lower batch_size or keep the last batch." if num_rows else "Check what removed the rows."
+            way_out = (
+                "Lower batch_size or keep the last batch." if num_rows else "Check what removed the rows."
+            )
             raise RequestError(
                 f"Expected at least one batch. Received {num_rows} rows at batch size {batch_size}. {way_out}"
             )
@@ -91,12 +94,12 @@ class DeviceBatches(Batches):
 
     tensors: name -> tensor of shape (num_rows, ...), never changed. Device "auto" leaves them where they are
     until `fit` moves them to the device of the network.
-    sampler: epoch -> row indices in training order, the same number every epoch (weighted or balanced sampling);
-    it replaces the shuffle. on_epoch: epoch -> tensors that replace those of the same name during this epoch,
-    with the same number of rows (freshly drawn negatives). Both must depend on nothing but the epoch, because a
-    resumed run asks again.
-    Extra memory: the order (8 bytes per row) and 16 MB of gathered rows, or one batch if that is more.
-    Raises RequestError for no rows, unequal lengths, or no full batch with drop_last.
+    sampler: epoch -> row indices in training order, the same number every epoch (weighted or balanced
+    sampling); it replaces the shuffle. on_epoch: epoch -> tensors that replace those of the same name during
+    this epoch, with the same number of rows (freshly drawn negatives). Both must depend on nothing but the
+    epoch, because a resumed run asks again. Extra memory: the order (8 bytes per row) and 16 MB of gathered
+    rows, or one batch if that is more. Raises RequestError for no rows, unequal lengths, or no full batch
+    with drop_last.
     """
 
     def __init__(
@@ -139,8 +142,8 @@ class DeviceBatches(Batches):
             return
         order = self._order_of(epoch)
         num_batches, per_chunk = len(self), self._batches_per_chunk(tensors)
-        # Chunks start at multiples of their length wherever the epoch is entered: every batch keeps its memory
-        # alignment, which vectorised sums may depend on bit for bit.
+        # Chunks start at multiples of their length wherever the epoch is entered: every batch keeps its
+        # memory alignment, which vectorised sums may depend on bit for bit.
         for first in range(start - start % per_chunk, num_batches, per_chunk):
             indices = range(first, min(first + per_chunk, num_batches))
             bounds = [self.bounds(index) for index in indices]
@@ -175,7 +178,7 @@ class DeviceBatches(Batches):
         wrong = [name for name in fresh if name not in self.tensors or len(fresh[name]) != self.num_stored]
         if wrong:
             raise RequestError(
-                f"Expected on_epoch to return known tensors of {self.num_stored} rows. Received {wrong} wrong."
+                f"Expected on_epoch to return known tensors of {self.num_stored} rows. Wrong: {wrong}."
             )
         return {**self.tensors, **fresh}
 
@@ -188,7 +191,9 @@ def common_length(tensors: Mapping[str, Tensor]) -> int:
     """Rows of every tensor; RequestError when there is none, or when they differ."""
     lengths = {name: tensor.shape[0] if tensor.ndim else 0 for name, tensor in tensors.items()}
     if len(set(lengths.values())) != 1:
-        raise RequestError(f"Expected tensors with the same number of rows. Received {lengths or 'no tensor'}.")
+        raise RequestError(
+            f"Expected tensors with the same number of rows. Received {lengths or 'no tensor'}."
+        )
     return next(iter(lengths.values()))
 
 

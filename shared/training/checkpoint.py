@@ -1,8 +1,9 @@
 """Checkpoints that survive a kill at any moment, a full disk, a damaged file, and a second process.
 
-A checkpoint is `checkpoint-<number>.pt` (tensors and plain containers, loaded with weights_only) and, written after
-it, `checkpoint-<number>.json` with its SHA-256 and the fingerprint of the run. Without a matching JSON file it does
-not exist. The folder belongs to one run: what another run left there goes once this one has saved something.
+A checkpoint is `checkpoint-<number>.pt` (tensors and plain containers, loaded with weights_only) and, written
+after it, `checkpoint-<number>.json` with its SHA-256 and the fingerprint of the run. Without a matching JSON
+file it does not exist. The folder belongs to one run: what another run left there goes once this one has
+saved something.
 """
 
 import hashlib
@@ -36,19 +37,21 @@ class Checkpoints:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder; a second process with the same folder waits here until the first is done or dead."""
+        """Hold the folder; a second process with the same folder waits here until the first is done or
+        dead."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = file_lock(self.folder / "lock", on_wait=lambda: self.note("waited for another run to end"))
         except OSError as error:
             raise FieldworkError(
-                f"Expected a folder for checkpoints. Received {self.folder}: {error.strerror}. Choose another folder."
+                f"Expected a folder for checkpoints. Received {self.folder}: {error.strerror}. Choose one."
             ) from error
         with lock:
             yield
 
     def load(self) -> bytes | None:
-        """The newest good checkpoint of this run as verified bytes, or None. `notes` says what was skipped."""
+        """The newest good checkpoint of this run as verified bytes, or None. `notes` says what was
+        skipped."""
         for path in reversed(self._manifests()):
             try:
                 manifest = json.loads(path.read_text())
@@ -65,7 +68,8 @@ class Checkpoints:
         return None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write a checkpoint, then remove older ones beyond `keep_last`. FieldworkError when it cannot be written."""
+        """Write a checkpoint, then remove older ones beyond `keep_last`. FieldworkError when it cannot be
+        written."""
         manifests = self._manifests()
         number = int(manifests[-1].stem[-8:]) + 1 if manifests else 0
         path = self.folder / f"checkpoint-{number:08d}.pt"

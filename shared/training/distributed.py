@@ -1,7 +1,8 @@
 """Several processes, one run: started by torchrun, joined here.
 
-Gradients are summed explicitly instead of through DistributedDataParallel: the loss may call any method of the
-network, parts of unequal size are weighted exactly, and the networks here are too small for overlap to pay.
+Gradients are summed explicitly instead of through DistributedDataParallel: the loss may call any method of
+the network, parts of unequal size are weighted exactly, and the networks here are too small for overlap to
+pay.
 """
 
 import atexit

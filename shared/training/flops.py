@@ -19,7 +19,9 @@ class FlopCount:
 def counted() -> Iterator[FlopCount]:
     """Count the matrix products, convolutions and recurrent layers that run inside, backward included."""
     count = FlopCount()
-    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mkldnn_rnn_layer: _lstm_flops}) as counter:
+    with FlopCounterMode(
+        display=False, custom_mapping={torch.ops.aten.mkldnn_rnn_layer: _lstm_flops}
+    ) as counter:
         yield count
     count.total = counter.get_total_flops()
 

@@ -27,8 +27,9 @@ def catch_signals(flag: StopFlag) -> Iterator[None]:
     """SIGTERM and SIGINT set the flag inside the block; a second SIGINT interrupts at once.
 
     The previous handlers come back at the end. One that was installed by the program around us (an
-    orchestrator's, say) is then called with the signal that we caught, so that it still learns of it, only after
-    the checkpoint; it may raise. Outside the main thread, where Python allows no handlers, nothing is changed.
+    orchestrator's, say) is then called with the signal that we caught, so that it still learns of it, only
+    after the checkpoint; it may raise. Outside the main thread, where Python allows no handlers, nothing is
+    changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -22,7 +22,7 @@ from shared.training.interrupt import StopFlag
 from shared.training.progress import Progress
 from shared.training.runtime import Runtime, threads_for
 from shared.training.schedules import learning_rate_at
-from shared.training.settings import FitSettings
+from shared.training.settings import FitSettings, Tier
 from shared.training.tiers import Updater, rows_of
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
@@ -33,7 +33,7 @@ _CONTINUE, _SAVE, _TIME_LIMIT, _STOP = range(4)  # the largest wins when process
 _OWN_COLUMNS = {"epoch", "train_loss", "lr", "seconds"}
 
 
-class StopNow(Exception):  # noqa: N818 - a decision, not an error
+class StopNow(Exception):
     """The stop flag was seen between two updates."""
 
 
@@ -56,6 +56,8 @@ class State:
     epoch_seconds: float = 0.0
     stopped_because: str = ""
     num_threads: int | None = None
+    tier: Tier = "eager"
+    tier_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +70,29 @@ class Outside:
     flag: StopFlag
 
 
+def is_over(content: Mapping[str, Any], settings: FitSettings) -> bool:
+    """Whether a saved run is complete; one that met its time limit is not when the limit was raised since."""
+    limit = settings.max_seconds
+    out_of_time = limit is not None and content["seconds"] >= limit
+    return bool(content["stopped_because"]) and (content["stopped_because"] != "time_limit" or out_of_time)
+
+
 class Loop:
     """One run. `updater` is set by the caller, who chooses its tier, before `run`."""
 
     updater: Updater
 
     def __init__(
-        self, model: nn.Module, data: Batches, settings: FitSettings, runtime: Runtime, group: Group, outside: Outside
+        self,
+        model: nn.Module,
+        data: Batches,
+        settings: FitSettings,
+        runtime: Runtime,
+        group: Group,
+        outside: Outside,
     ) -> None:
         self.model, self.data, self.settings, self.runtime, self.group = model, data, settings, runtime, group
-        self.outside, self.state, self.notes = outside, State(), list[str]()
+        self.outside, self.state = outside, State()
         self.num_steps = settings.epochs * math.ceil(len(data) / settings.accumulate_steps)
         self._weights = tensors_of(model)
         trainable = [each for each in model.parameters() if each.requires_grad]
@@ -86,7 +101,8 @@ class Loop:
         self._pending: list[tuple[Tensor, int, int, int]] = []  # loss, local rows, global rows, step
 
     def run(self) -> None:
-        """Train on from where the state is. Raises StopNow at the flag, FieldworkError when the loss diverges."""
+        """Train on from where the state is. Raises StopNow at the flag, FieldworkError when the loss
+        diverges."""
         self._mark = now = time.perf_counter()
         limit = self.settings.max_seconds
         self._deadline = math.inf if limit is None else now + limit - self.state.seconds
@@ -98,6 +114,8 @@ class Loop:
                 self._end_epoch()
         if self.state.epoch == self.settings.epochs:
             self.state.stopped_because = "finished"
+        self._collect_losses()
+        self._tick(updating=True)
 
     def finish(self) -> None:
         """Put the weights to return in place: the best, else the average, else the latest."""
@@ -136,13 +154,15 @@ class Loop:
         losses = self.updater(batches, weights) if state.num_threads else self._first_update(batches, weights)
         if self._average is not None:
             self._average.update(state.step)
-        self._pending += [(loss, *sizes, state.step) for loss, *sizes in zip(losses, local, rows, strict=True)]
+        for loss, local_rows, num_rows in zip(losses, local, rows, strict=True):
+            self._pending.append((loss, local_rows, num_rows, state.step))
         state.step += 1
         state.batch += len(batches)
         state.rows += total
 
     def _first_update(self, batches: Sequence[Batch], weights: Sequence[float]) -> list[Tensor]:
-        """Count the work of the run's first update, on one thread, and choose the threads of all others by it."""
+        """Count the work of the run's first update, on one thread, and choose the threads of all others by
+        it."""
         available = torch.get_num_threads()
         torch.set_num_threads(1)
         with flops.counted() as count:
@@ -170,7 +190,8 @@ class Loop:
         return self.group.largest(action)
 
     def _collect_losses(self) -> None:
-        """Fetch the losses since the last look: the only place in an epoch where the host waits for the device."""
+        """Fetch the losses since the last look: the only place in an epoch where the host waits for the
+        device."""
         if not self._pending:
             return
         losses, local, rows, steps = zip(*self._pending, strict=True)
@@ -190,7 +211,11 @@ class Loop:
         gradients = [each.grad.norm() for each in self.updater.parameters if each.grad is not None]
         norm = float(torch.stack(gradients).norm()) if gradients else math.nan
         rate = learning_rate_at(step, self.num_steps, self.settings)
-        way_out = "check the input for NaN and infinite values" if step == 0 else "lower learning_rate or set clip_norm"
+        way_out = (
+            "check the input for NaN and infinite values"
+            if step == 0
+            else "lower learning_rate or set clip_norm"
+        )
         return FieldworkError(
             f"Training diverged: {what} at step {step} (learning rate {rate:.3g}, gradient norm when noticed "
             f"{norm:.3g}). The last checkpoint, if any, is from before. To go on, {way_out}."
@@ -220,7 +245,7 @@ class Loop:
         """Metrics of the lead's validation, the same everywhere; an error of the lead ends every process."""
         if self.outside.validate is None:
             return {}
-        self.group.align([buffer for buffer in self.model.buffers()])
+        self.group.align(list(self.model.buffers()))
         payload: bytes | None = None
         if self.group.leads:
             try:
@@ -245,7 +270,9 @@ class Loop:
                 f"Received {sorted(metrics)}. Set monitor to one of them."
             )
         if taken := _OWN_COLUMNS & metrics.keys():
-            raise RequestError(f"Expected other metric names than {sorted(taken)}: the history has these columns.")
+            raise RequestError(
+                f"Expected other metric names than {sorted(taken)}: the history has these columns."
+            )
         return metrics
 
     def _judge(self, metrics: Mapping[str, float], train_loss: float) -> None:
@@ -265,11 +292,13 @@ class Loop:
 
     def save(self) -> str:
         """Write a checkpoint; the reason when it could not be written, which is no reason to lose the run."""
+        if self.outside.checkpoints is None:
+            return ""
         self._collect_losses()  # a state that has diverged is not saved
         self._tick(updating=True)
         content = self.snapshot()
         problem = ""
-        if self.group.leads and self.outside.checkpoints is not None:
+        if self.group.leads:
             try:
                 self.outside.checkpoints.save(content)
             except FieldworkError as error:
@@ -302,8 +331,7 @@ class Loop:
             self._best = WeightCopy(self._weights.values())
             self._best.take(content["best"])
         updater.load(content["updater"])
-        limit = self.settings.max_seconds
-        if self.state.stopped_because == "time_limit" and (limit is None or self.state.seconds < limit):
+        if not is_over(content, self.settings):
             self.state.stopped_because = ""
         if self.group.world == len(content["random"]):
             rng.restore(content["random"][self.group.rank], self.runtime.device)

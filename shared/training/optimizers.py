@@ -10,10 +10,12 @@ from shared.training.settings import FitSettings
 def build_optimizer(
     model: nn.Module, settings: FitSettings, device: torch.device, *, capturable: bool = False
 ) -> torch.optim.Optimizer:
-    """AdamW, Adam or SGD over the trainable parameters. `capturable`: for CUDA graphs, which read the learning
-    rate from device memory. RequestError when nothing is trainable."""
+    """AdamW, Adam or SGD over the trainable parameters. `capturable`: for CUDA graphs, which read the
+    learning rate from device memory. RequestError when nothing is trainable."""
     groups = _parameter_groups(model, settings)
-    rate: float | Tensor = torch.tensor(settings.learning_rate, device=device) if capturable else settings.learning_rate
+    rate: float | Tensor = (
+        torch.tensor(settings.learning_rate, device=device) if capturable else settings.learning_rate
+    )
     every = [parameter for group in groups for parameter in group["params"]]
     fused = device.type in ("cpu", "cuda") and all(parameter.is_floating_point() for parameter in every)
     if settings.optimizer == "sgd":
@@ -31,7 +33,8 @@ def _parameter_groups(model: nn.Module, settings: FitSettings) -> list[dict]:
     embeddings = {
         id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)
     }
-    decayed, spared = [], []
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
     for parameter in trainable:
         # Biases and norm scales are the parameters with fewer than two dimensions.
         (spared if parameter.ndim < 2 or id(parameter) in embeddings else decayed).append(parameter)

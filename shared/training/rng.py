@@ -2,6 +2,7 @@
 
 import math
 import random
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ def seed_all(seed: int) -> None:
 def capture(device: torch.device) -> RandomState:
     """State of the global generators of python, numpy, torch and, on cuda, the device."""
     _, python_words, python_gauss = random.getstate()
-    _, numpy_words, position, has_gauss, numpy_gauss = np.random.get_state()  # noqa: NPY002
+    numpy_state = cast(tuple[str, np.ndarray, int, int, float], np.random.get_state())  # noqa: NPY002
+    _, numpy_words, position, has_gauss, numpy_gauss = numpy_state
     gauss = [math.nan if python_gauss is None else python_gauss, float(numpy_gauss)]
     state = {
         "torch": torch.get_rng_state(),

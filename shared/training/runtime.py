@@ -1,4 +1,5 @@
-"""Where and how the arithmetic runs: device, precision, threads, memory allocator. Chosen once, and reported."""
+"""Where and how the arithmetic runs: device, precision, threads, memory allocator. Chosen once, and
+reported."""
 
 import ctypes
 import functools
@@ -16,8 +17,8 @@ from torch import nn
 from shared.errors import RequestError
 from shared.training.settings import FitSettings, Precision
 
-# One thread per this much forward and backward work of a step. Two threads that meet after every small operation
-# are slower than one, and far slower when the machine is shared.
+# One thread per this much forward and backward work of a step. Two threads that meet after every small
+# operation are slower than one, and far slower when the machine is shared.
 _FLOPS_PER_THREAD = 200e6
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from malloc.h of glibc
@@ -42,16 +43,19 @@ class Runtime:
 def choose_device(wanted: str) -> torch.device:
     """The device of this process: under torchrun the GPU of its local rank. RequestError without the GPU."""
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise RequestError("Expected a CUDA device. Received none that torch can use. Set device=auto or cpu.")
+        raise RequestError(
+            "Expected a CUDA device. Received none that torch can use. Set device=auto or cpu."
+        )
     if wanted == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", torch.cuda.current_device())))
 
 
 def choose_precision(settings: FitSettings, model: nn.Module, device: torch.device) -> Precision:
-    """fp32 on CPU. On CUDA bf16 autocast where arithmetic is the bottleneck (2-D or 3-D convolutions, attention,
-    more than 5 M parameters) and the GPU has bf16 units; else fp32 storage with TF32 products, because in small
-    networks the casts cost more than they save. bf16 on CPU pays for transformers and U-Nets: ask for it.
+    """fp32 on CPU. On CUDA bf16 autocast where arithmetic is the bottleneck (2-D or 3-D convolutions,
+    attention, more than 5 M parameters) and the GPU has bf16 units; else fp32 storage with TF32 products,
+    because in small networks the casts cost more than they save. bf16 on CPU pays for transformers and
+    U-Nets: ask for it.
     """
     if settings.precision == "fp16" and device.type == "cpu":
         raise RequestError("Expected precision fp32 or bf16 on a CPU. Received fp16, which is slow there.")
@@ -64,8 +68,8 @@ def choose_precision(settings: FitSettings, model: nn.Module, device: torch.devi
 
 
 def threads_for(step_flops: float, available: int) -> int:
-    """CPU threads for a step of this much work. A rule and not a measurement: the number of threads changes the
-    last bits of a sum, so equal runs must choose equally."""
+    """CPU threads for a step of this much work. A rule and not a measurement: the number of threads changes
+    the last bits of a sum, so equal runs must choose equally."""
     return max(1, min(available, int(step_flops / _FLOPS_PER_THREAD)))
 
 
@@ -73,9 +77,9 @@ def threads_for(step_flops: float, available: int) -> int:
 def keep_freed_memory() -> None:
     """Tell glibc to keep up to 1 GiB of freed memory, once per process.
 
-    By default it may return the activations to the kernel after every step and fault them in again in the next
-    (0 or about 1,000 page faults a step for the same program). Blocks over 32 MiB, the largest threshold that
-    glibc takes, still go back at once. Nothing happens with other C libraries.
+    By default it may return the activations to the kernel after every step and fault them in again in the
+    next (0 or about 1,000 page faults a step for the same program). Blocks over 32 MiB, the largest threshold
+    that glibc takes, still go back at once. Nothing happens with other C libraries.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -95,6 +99,8 @@ def process_wide(settings: FitSettings, runtime: Runtime) -> Iterator[None]:
     if settings.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses
         torch.use_deterministic_algorithms(True)
+    if runtime.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(runtime.device)
     if runtime.device.type == "cuda" and settings.precision == "auto":
         torch.set_float32_matmul_precision("high")
     gc.freeze()  # a collection in the loop need not walk the modules of torch
@@ -109,7 +115,8 @@ def process_wide(settings: FitSettings, runtime: Runtime) -> Iterator[None]:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """On CUDA the most that tensors took since the run began; on CPU the peak of the process since it started."""
+    """On CUDA the most that tensors took since the run began; on CPU the peak of the process since it
+    started."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

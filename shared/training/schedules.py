@@ -11,9 +11,10 @@ _ONE_CYCLE_RISE = 0.3  # share of the steps spent rising when the warm-up is lef
 def learning_rate_at(step: int, num_steps: int, settings: FitSettings) -> float:
     """Learning rate of optimiser step `step` (0-based) out of `num_steps`.
 
-    constant: the peak. cosine: peak to 0 on a half cosine. warmup_cosine: linear from 0 over `warmup_fraction`
-    of the steps, then the half cosine. one_cycle: half cosine from 1/25 of the peak up over 30 % of the steps
-    (or `warmup_fraction` if set), then down to 0; the momentum is left alone. The last step never has rate 0.
+    constant: the peak. cosine: peak to 0 on a half cosine. warmup_cosine: linear from 0 over
+    `warmup_fraction` of the steps, then the half cosine. one_cycle: half cosine from 1/25 of the peak up over
+    30 % of the steps (or `warmup_fraction` if set), then down to 0; the momentum is left alone. The last step
+    never has rate 0.
     """
     peak = settings.learning_rate
     if settings.schedule == "constant":

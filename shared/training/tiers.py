@@ -26,7 +26,14 @@ class Updater:
     """Forward, backward, sum over processes, clipping and optimiser step, one operation after the other."""
 
     def __init__(
-        self, model: nn.Module, loss: Loss, settings: FitSettings, runtime: Runtime, group: Group, *, capturable: bool
+        self,
+        model: nn.Module,
+        loss: Loss,
+        settings: FitSettings,
+        runtime: Runtime,
+        group: Group,
+        *,
+        capturable: bool,
     ) -> None:
         self.model, self.loss, self.runtime, self.group = model, loss, runtime, group
         self.optimizer = build_optimizer(model, settings, runtime.device, capturable=capturable)
@@ -62,7 +69,9 @@ class Updater:
             return torch.zeros((), device=self.runtime.device)
         loss = self.forward(batch)
         if loss.ndim:
-            raise RequestError(f"Expected the loss to be one number, the mean over rows. Received {loss.shape}.")
+            raise RequestError(
+                f"Expected the loss to be one number, the mean over rows. Received {loss.shape}."
+            )
         weighted = loss if weight == 1 else loss * weight
         (weighted if self.scaler is None else self.scaler.scale(weighted)).backward()
         return loss.detach()
@@ -180,8 +189,8 @@ def rows_of(batch: Batch) -> int:
 def choose_tier(
     settings: FitSettings, runtime: Runtime, group: Group, model: nn.Module, num_steps: int
 ) -> tuple[Tier, str]:
-    """The tier to try, and why. auto: eager on CPU, where compiling needs a C++ compiler and takes longer than
-    most runs here; a CUDA graph for small networks and runs long enough to pay for the recording."""
+    """The tier to try, and why. auto: eager on CPU, where compiling needs a C++ compiler and takes longer
+    than most runs here; a CUDA graph for small networks and runs long enough to pay for the recording."""
     if settings.tier == "cuda_graph" or (settings.tier == "auto" and runtime.device.type == "cuda"):
         obstacle = _graph_obstacle(settings, runtime, group)
         if obstacle:
@@ -218,8 +227,9 @@ def build_updater(
     load: Callable[[Updater], None],
     example: Callable[[], Batch],
 ) -> tuple[Updater, Tier, str]:
-    """The updater of the best tier that works here, with the reason. Any failure to compile or record falls back
-    to eager and says so. `load` puts the state of an interrupted run in place before anything is recorded."""
+    """The updater of the best tier that works here, with the reason. Any failure to compile or record falls
+    back to eager and says so. `load` puts the state of an interrupted run in place before anything is
+    recorded."""
     tier, reason = choose_tier(settings, runtime, group, model, num_steps)
     if tier != "eager":
         try:

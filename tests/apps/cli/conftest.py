@@ -106,6 +106,7 @@ def toy(flows: dict[str, FakeFlow]) -> FakeFlow:
 
 
 @pytest.fixture
-def invoke() -> Callable[..., Any]:
+def invoke(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Run the command with these arguments; the result has exit_code, stdout and stderr."""
+    monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist sets it: tables would be narrower there
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])

@@ -60,6 +60,13 @@ def test_control_characters_cannot_reach_the_terminal():
     assert plain(None) == ""
 
 
+def test_names_to_copy_stay_whole_where_the_terminal_is_narrow():
+    stream = io.StringIO()
+    rows = [("a_long_name_to_copy", "some words " * 20)]
+    Console(file=stream, width=40).print(table(("name", "text"), rows, whole=("name",)))
+    assert "a_long_name_to_copy" in stream.getvalue()
+
+
 def test_table_shows_square_brackets_as_they_are_and_loses_no_text():
     stream = io.StringIO()
     cell = "[red]not markup[/red] " + "x" * 100

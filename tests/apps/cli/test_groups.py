@@ -213,7 +213,8 @@ def test_data_list_names_every_source_of_the_pipelines(invoke, empty_home):
     result = invoke("data", "list")
     assert result.exit_code == 0, result.output
     sources = {source for pipeline in catalogue.PIPELINES for source in pipeline.sources[1:]}
-    assert all(f"fieldwork data fetch {source}" in result.stdout for source in sources)
+    places = {line.split()[0]: line for line in result.stdout.splitlines() if "not fetched" in line}
+    assert sources <= set(places)
 
 
 def test_fetch_shows_digests_and_says_which_were_known_before(invoke, monkeypatch, empty_home):

@@ -90,14 +90,15 @@ def test_list_imports_nothing_heavy_and_names_every_pipeline():
 def test_json_stdout_stays_pure_below_python_too():
     body = """
     print("python prints")
-    os.write(1, b"a C library prints\\n")
+    os.write(1, b"a file descriptor prints\\n")
+    __import__("ctypes").CDLL(None).printf(b"a C library prints\\n")
     subprocess.run(["sh", "-c", "echo a child prints"])
     """
-    process = start(body, "run", "toy", "--json", "-")
+    process = start(body, "run", "toy", "--json", "-", PYTHONUNBUFFERED="")  # C buffers too
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert json.loads(stdout)["verdict"] == "Größer ist besser"
-    for text in (b"python prints", b"a C library prints", b"a child prints"):
+    for text in (b"python prints", b"a file descriptor prints", b"a C library prints", b"a child prints"):
         assert text in stderr
 
 

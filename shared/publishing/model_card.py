@@ -1,0 +1,164 @@
+"""The model card: what a model is for, how it was made and measured, and where it must not be used.
+
+Markdown with the sections of Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv:1810.03993).
+A section without content is left out: an empty heading looks like an answer.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from shared.publishing.blocks import Table, Value, direction, interval, show
+from shared.publishing.standard import readable
+from shared.publishing.summary import RunSummary
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What a card says beyond the numbers of the run. Texts are plain sentences, one statement each."""
+
+    title: str
+    question: str = field(metadata={"help": "the question the model answers, and for whom"})
+    details: Mapping[str, Value] = field(default_factory=dict)
+    intended_use: Sequence[str] = ()
+    out_of_scope: Sequence[str] = ()
+    factors: Sequence[str] = ()
+    training_data: Sequence[str] = ()
+    evaluation_data: Sequence[str] = ()
+    split: Sequence[str] = ()
+    calibration: Sequence[str | Table] = ()
+    fairness: Sequence[str | Table] = ()
+    explanation: Sequence[str | Table] = ()
+    ethical_considerations: Sequence[str] = ()
+    limits: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    reproduce: str = ""
+
+
+def model_card(facts: CardFacts, summary: RunSummary, titles: Mapping[str, str] | None = None) -> str:
+    """Write the card of one run as Markdown; `titles` names the metrics to show, all of them by default.
+
+    Text from outside (column names, groups, paths) is escaped, so it cannot become markup.
+    """
+    parts = [f"# {_text(facts.title)}", _text(facts.question)]
+    parts += _section("Model details", [_pairs({**_run_details(summary), **facts.details})])
+    use = _statements("Intended use", facts.intended_use, 3) + _statements(
+        "Out of scope", facts.out_of_scope, 3
+    )
+    parts += _section("Intended use", use, show_heading="## Use")
+    parts += _statements("Factors", facts.factors)
+    parts += _section(
+        "Metrics", [_metrics_table(summary, titles or {name: name for name in summary.metrics})]
+    )
+    parts += _section("Verdict", [_text(summary.verdict)])
+    parts += _statements("Training data", [*facts.training_data, *_rows(summary)])
+    parts += _statements("Evaluation data", [*facts.evaluation_data, *facts.split])
+    parts += _section("Calibration", _mixed(facts.calibration))
+    parts += _section("Results by group", _mixed(facts.fairness))
+    parts += _section("Explanations", [*_explanation(summary), *_mixed(facts.explanation)])
+    parts += _statements("Ethical considerations", facts.ethical_considerations)
+    parts += _statements("Caveats and recommendations", facts.limits)
+    parts += _section("Environment", [_pairs(facts.environment)])
+    parts += _section("How to reproduce", [_code(facts.reproduce)])
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _section(title: str, content: Sequence[str], *, show_heading: str = "") -> list[str]:
+    filled = [part for part in content if part.strip()]
+    return [show_heading or f"## {title}", *filled] if filled else []
+
+
+def _statements(title: str, items: Sequence[str], level: int = 2) -> list[str]:
+    lines = [f"- {_text(item)}" for item in items if item.strip()]
+    return [f"{'#' * level} {title}", "\n".join(lines)] if lines else []
+
+
+def _mixed(items: Sequence[str | Table]) -> list[str]:
+    return [_table(item) if isinstance(item, Table) else _text(item) for item in items]
+
+
+def _run_details(summary: RunSummary) -> dict[str, Value]:
+    details: dict[str, Value] = {
+        "Pipeline": summary.pipeline,
+        "Data": summary.source,
+        "Preset": summary.preset,
+    }
+    details["Input contract"] = summary.contract
+    if summary.model is not None and summary.model.version is not None:
+        details["Version"] = summary.model.version
+    if summary.training is not None:
+        details["Trained on"] = f"{summary.training.device}, {summary.training.epochs} epochs"
+    return details
+
+
+def _rows(summary: RunSummary) -> list[str]:
+    counts = ", ".join(f"{show(count)} {name}" for name, count in summary.rows.items())
+    return [f"Rows: {counts}."] if counts else []
+
+
+def _explanation(summary: RunSummary) -> list[str]:
+    found = summary.explanation
+    if found is None:
+        return []
+    state = {
+        True: "passed the faithfulness check",
+        False: "did NOT pass the faithfulness check: do not base decisions on it",
+        None: "could not be checked for faithfulness",
+    }[found.faithful]
+    error = found.completeness_error
+    gap = "" if error is None else f" Largest completeness error: {show(error)}."
+    return [_text(f"Method: {found.method}. It {state}.{gap}")]
+
+
+def _metrics_table(summary: RunSummary, titles: Mapping[str, str]) -> str:
+    shown = {name: title for name, title in titles.items() if name in summary.metrics}
+    if not shown:
+        return ""
+    baselines = list(summary.baselines)
+    rows: list[list[Value]] = []
+    for name, title in shown.items():
+        metric = summary.metrics[name]
+        words = ", ".join(part for part in (metric.unit, direction(metric.model_dump())) if part)
+        values: list[Value] = [f"{title} ({words})" if words else title, show(metric.value, 3)]
+        values += [interval(metric.model_dump()) or None, metric.n]
+        values += [_baseline(summary, model, name) for model in baselines]
+        rows.append(values)
+    heads = ["Metric", "Value", "95 % interval", "n", *(readable(model) for model in baselines)]
+    return _table(Table(heads, rows))
+
+
+def _baseline(summary: RunSummary, model: str, name: str) -> str | None:
+    metric = summary.baselines[model].get(name)
+    if metric is None or metric.value is None:
+        return None
+    between = interval(metric.model_dump())
+    return show(metric.value, 3) + (f" ({between})" if between else "")
+
+
+def _table(table: Table) -> str:
+    heads = table.heads()
+    lines = [f"**{_text(table.caption)}**\n"] if table.caption else []
+    lines.append(_line([f"{head.title} ({head.unit})" if head.unit else head.title for head in heads]))
+    lines.append("|" + "|".join("---:" if head.number else "---" for head in heads) + "|")
+    lines += [_line(row) for row in table.cells()]
+    lines += [f"\n{_text(note)}" for note in table.notes]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(_text(cell) for cell in cells) + " |"
+
+
+def _pairs(values: Mapping[str, Value]) -> str:
+    return "\n".join(f"- {_text(name)}: {_text(show(value))}" for name, value in values.items())
+
+
+def _code(text: str) -> str:
+    """An indented block: unlike a fence, nothing in the text can end it."""
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def _text(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

@@ -1,0 +1,145 @@
+"""The parts of a report that every pipeline shares, made from the run's summary: results, run, gate."""
+
+from collections.abc import Mapping, Sequence
+
+from shared.publishing.blocks import (
+    Block,
+    Bullets,
+    Callout,
+    Column,
+    Figure,
+    KeyValues,
+    Kind,
+    MetricCard,
+    MetricCards,
+    Section,
+    Table,
+    Value,
+    direction,
+    interval,
+    show,
+)
+from shared.publishing.bundle import Manifest
+from shared.publishing.gate import Decision
+from shared.publishing.run_figures import metric_forest
+from shared.publishing.summary import Metrics, RunSummary
+
+
+def results_section(
+    summary: RunSummary,
+    titles: Mapping[str, str],
+    *,
+    model_title: str = "This model",
+    verdict_kind: Kind = "neutral",
+    notes: Sequence[str] = (),
+) -> Section:
+    """Verdict, headline numbers, forest plot and the whole table against the baselines.
+
+    `titles` gives the metrics to show, in order: {"test/roc_auc": "ROC AUC"}. The first four become cards.
+    Metrics without a title are only in the JSON.
+    """
+    models: dict[str, Metrics] = {model_title: summary.metrics}
+    models |= {readable(name): metrics for name, metrics in summary.baselines.items()}
+    shown = {name: title for name, title in titles.items() if name in summary.metrics}
+    blocks: list[Block] = [Callout(verdict_kind, summary.verdict, "Verdict")]
+    if shown:
+        blocks += [
+            MetricCards([_card(summary, name, title) for name, title in list(shown.items())[:4]]),
+            _forest(models, shown),
+            results_table(models, shown, notes),
+        ]
+    return Section("Results", blocks)
+
+
+def results_table(
+    models: Mapping[str, Metrics], titles: Mapping[str, str], notes: Sequence[str] = ()
+) -> Table:
+    """One row per model, one column per metric, each value with its interval below its own unit."""
+    columns: list[Column | str] = [Column("Model")]
+    for name, title in titles.items():
+        metric = next(metrics[name] for metrics in models.values() if name in metrics)
+        words = ", ".join(part for part in (metric.unit, direction(metric.model_dump())) if part)
+        columns.append(Column(f"{title} ({words})" if words else title, number=True))
+    rows = [[model, *(_cell(metrics, name) for name in titles)] for model, metrics in models.items()]
+    caption = "Every metric on the same rows, with 95 % intervals"
+    return Table(columns, rows, caption, notes, emphasis=(0,))
+
+
+def run_section(summary: RunSummary, manifest: Manifest | None = None) -> Section:
+    """Data, training, seconds of each step, and what is needed to make the run again."""
+    facts: dict[str, Value] = {f"Rows {name}": count for name, count in summary.rows.items()}
+    blocks: list[Block] = [KeyValues(facts)]
+    if summary.training is not None:
+        training = summary.training
+        speed = training.samples_per_second
+        blocks.append(
+            KeyValues(
+                {
+                    "Device": training.device,
+                    "Epochs": training.epochs,
+                    "Training seconds": training.seconds,
+                    "Samples per second": None if speed is None else round(speed),
+                }
+            )
+        )
+    if summary.seconds:
+        rows = [[readable(name), seconds] for name, seconds in summary.seconds.items()]
+        blocks.append(Table(["Step", Column("Seconds", number=True, digits=2)], rows, "Where the time went"))
+    if manifest is not None:
+        blocks.append(KeyValues(_origin(manifest)))
+    return Section("Run", blocks)
+
+
+def gate_section(decision: Decision) -> Section:
+    """Whether the model went into use, and why."""
+    kind: Kind = "good" if decision.promote else "warning"
+    title = "Promoted: scoring uses this model" if decision.promote else "Not promoted"
+    return Section("Promotion", [Callout(kind, decision.reasons[0], title), *_more(decision.reasons[1:])])
+
+
+def readable(name: str) -> str:
+    """`logistic_regression` as `Logistic regression`."""
+    words = name.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def _more(reasons: Sequence[str]) -> list[Block]:
+    return [Bullets(reasons)] if reasons else []
+
+
+def _card(summary: RunSummary, name: str, title: str) -> MetricCard:
+    note = ""
+    values = {model: metrics[name].value for model, metrics in summary.baselines.items() if name in metrics}
+    known = {model: value for model, value in values.items() if value is not None}
+    if known:
+        best = (max if summary.metrics[name].higher_is_better else min)(known, key=lambda model: known[model])
+        note = f"Best baseline: {readable(best).lower()} {show(known[best], 3)}"
+    return MetricCard(title, summary.metrics[name].model_dump(), note)
+
+
+def _forest(models: Mapping[str, Metrics], titles: Mapping[str, str]) -> Figure:
+    values = {
+        title: {model: metrics[name].model_dump() for model, metrics in models.items() if name in metrics}
+        for name, title in titles.items()
+    }
+    listed = ", ".join(titles.values())
+    return Figure(
+        metric_forest(values),
+        "Points with 95 % intervals; the band is the interval of this model.",
+        f"Forest plot of {listed} for {', '.join(models)}; the values are in the table below.",
+        wide=True,
+    )
+
+
+def _cell(metrics: Metrics, name: str) -> str | None:
+    if name not in metrics or metrics[name].value is None:
+        return None
+    between = interval(metrics[name].model_dump())
+    return show(metrics[name].value, 3) + (f" ({between})" if between else "")
+
+
+def _origin(manifest: Manifest) -> dict[str, Value]:
+    digests = {"Input": manifest.input_digest, "Config": manifest.config_digest, "Code": manifest.code_digest}
+    facts: dict[str, Value] = {"Contract": manifest.contract, "Seed": manifest.seed}
+    facts |= {f"{name} SHA-256": digest[:16] for name, digest in digests.items()}
+    return facts | dict(manifest.environment)

@@ -1,0 +1,74 @@
+"""One small problem that every training test shares: regression with a network that uses random numbers."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from shared.training.batches import Batch, DeviceBatches
+
+NUM_ROWS = 100
+
+
+def make_network() -> nn.Module:
+    torch.manual_seed(7)
+    return nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 1))
+
+
+def make_tensors(num_rows: int = NUM_ROWS) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(num_rows, 4, generator=generator)
+    return {"x": x, "y": x[:, :1] * 2 - x[:, 1:2]}
+
+
+def squared_error(model: nn.Module, batch: Batch) -> Tensor:
+    return nn.functional.mse_loss(model(batch["x"]), batch["y"])
+
+
+def validation_loss(model: nn.Module) -> dict[str, float]:
+    return {"loss": float(squared_error(model, make_tensors()))}
+
+
+def make_data(**options: object) -> DeviceBatches:
+    return DeviceBatches(make_tensors(), **{"batch_size": 16, "seed": 5, **options})  # type: ignore[arg-type]
+
+
+def everything(result: object) -> dict[str, object]:
+    """All that two runs must agree on to the last bit: weights, history without times, and the generators."""
+    timeless = [{k: v for k, v in row.items() if k != "seconds"} for row in result.history]  # type: ignore[attr-defined]
+    weights = {name: tensor.tolist() for name, tensor in result.model.state_dict().items()}  # type: ignore[attr-defined]
+    summary = (result.best_epoch, result.epochs, result.steps, result.stopped_because)  # type: ignore[attr-defined]
+    return {"weights": weights, "history": timeless, "summary": summary, "random": torch.get_rng_state().tolist()}
+
+
+@pytest.fixture(scope="session")
+def problem() -> SimpleNamespace:
+    return SimpleNamespace(
+        network=make_network,
+        tensors=make_tensors,
+        loss=squared_error,
+        validate=validation_loss,
+        data=make_data,
+        everything=everything,
+        num_rows=NUM_ROWS,
+    )
+
+
+@pytest.fixture
+def stopping_loss() -> Callable[..., Callable[[nn.Module, Batch], Tensor]]:
+    """stopping_loss(flag, calls): the loss that also raises the flag at its n-th call."""
+
+    def make(flag: object, calls: int) -> Callable[[nn.Module, Batch], Tensor]:
+        remaining = [calls]
+
+        def loss(model: nn.Module, batch: Batch) -> Tensor:
+            remaining[0] -= 1
+            if remaining[0] == 0:
+                flag.request("the test")  # type: ignore[attr-defined]
+            return squared_error(model, batch)
+
+        return loss
+
+    return make
