@@ -30,10 +30,10 @@ class ModelConfig(_Section):
     monotone: bool = Field(False, description="hold the directions that the schema declares (`risk`)")
     hidden_sizes: tuple[int, ...] = Field((64, 64), description="width of each hidden layer, units")
     num_members: int = Field(8, ge=1, le=64, description="networks trained as one batch and averaged in log-odds")
-    embedding_size: int = Field(6, ge=1, le=64, description="numbers per categorical column")
     num_bins: int = Field(16, ge=2, le=128, description="pieces of the piecewise-linear encoding of a number")
     min_rows_per_bin: int = Field(40, ge=5, description="a piece holds at least so many training rows")
     min_rows_per_level: int = Field(10, ge=1, description="rarer levels share the input `other`")
+    max_levels: int = Field(200, ge=1, description="most frequent levels of a category that get an input")
     dropout: float = Field(0.4, ge=0, lt=1, description="share of hidden units silenced in training")
 
 

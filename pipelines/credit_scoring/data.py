@@ -31,20 +31,18 @@ class Applications:
     notes: tuple[str, ...] = ()
 
 
-def load_applications(source: str, config: DataConfig, seed: int) -> Applications:
-    """Applications from `synthetic`, a public data set, or the path of a CSV, Parquet or JSON Lines table.
+_PUBLIC_FILES = {"german_credit": "german.data", "taiwan_default": "UCI_Credit_Card.csv"}
 
-    Raises RequestError for an unknown source, an unreadable file or a column map that does not fit.
-    """
+
+def source_path(source: str) -> Path | None:
+    """The file behind a source, None for the generator. Raises RequestError for an unknown source."""
     if source == "synthetic":
-        return Applications(generate(config.num_rows, seed), SYNTHETIC_SCHEMA)
-    if source == "german_credit":
-        return read_german_credit(locate(source) / "german.data")
-    if source == "taiwan_default":
-        return read_taiwan_default(locate(source) / "UCI_Credit_Card.csv")
+        return None
+    if source in _PUBLIC_FILES:
+        return locate(source) / _PUBLIC_FILES[source]
     path = Path(source).expanduser()
-    if path.exists():
-        return read_own_table(path, config.columns or ColumnMap())
+    if path.is_file():
+        return path
     if source in known_sets():
         raise RequestError(
             f"Expected a source of credit applications. Received {source}, a data set of another domain.\n"
@@ -52,8 +50,23 @@ def load_applications(source: str, config: DataConfig, seed: int) -> Application
         )
     raise RequestError(
         f"Expected synthetic, german_credit, taiwan_default or the path of a table. Received {source!r}: "
-        "there is no such file."
+        f"{'a folder' if path.is_dir() else 'there is no such file'}."
     )
+
+
+def load_applications(source: str, config: DataConfig, seed: int) -> Applications:
+    """Applications from `synthetic`, a public data set, or the path of a CSV, Parquet or JSON Lines table.
+
+    Raises RequestError for an unknown source, an unreadable file or a column map that does not fit.
+    """
+    path = source_path(source)
+    if path is None:
+        return Applications(generate(config.num_rows, seed), SYNTHETIC_SCHEMA)
+    if source == "german_credit":
+        return read_german_credit(path)
+    if source == "taiwan_default":
+        return read_taiwan_default(path)
+    return read_own_table(path, config.columns or ColumnMap())
 
 
 def read_german_credit(path: Path) -> Applications:

@@ -46,25 +46,16 @@ def checked_explanation(scorer: Scorer, frame: pl.DataFrame, *, seed: int) -> At
 
 
 def _faithfulness(scorer: Scorer, frame: pl.DataFrame, attribution: Attribution, seed: int) -> Faithfulness:
-    inputs, reference = scorer.features.transform(frame), scorer.features.transform(scorer.background)
-    slots = scorer.column_slots
+    rows, background = scorer.features.transform(frame), scorer.features.transform(scorer.background)
+    slots = scorer.features.column_slots
 
     def explain(network: CreditNetwork) -> Attribution:
-        with torch.inference_mode():
-            rows = network.encode(inputs.numbers, inputs.codes).clone()
-            background = network.encode(reference.numbers, reference.codes).clone()
         return deep_shap(network.members(), rows, background, target=TARGET).grouped(slots)
 
     return check(
-        _on_encoded(scorer),
-        attribution,
-        scorer.encode(inputs),
-        scorer.encode(reference),
-        groups=slots,
-        model=scorer.network,
-        explain=explain,  # type: ignore[arg-type]
-        seed=seed,
-    )
+        _on_encoded(scorer), attribution, rows, background,
+        groups=slots, model=scorer.network, explain=explain, seed=seed,  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 def _on_encoded(scorer: Scorer):  # type: ignore[no-untyped-def]
@@ -81,11 +72,12 @@ def _on_encoded(scorer: Scorer):  # type: ignore[no-untyped-def]
 
 def shapley_agreement(scorer: Scorer, frame: pl.DataFrame, *, seed: int) -> dict[str, float]:
     """How close the fast explanation is to sampled Shapley values of the same network on a few rows."""
-    rows = scorer.encode(scorer.features.transform(frame[:_SHAPLEY_ROWS]))
-    background = scorer.encode(scorer.features.transform(scorer.background[:_SHAPLEY_BACKGROUND]))
-    fast = deep_shap(scorer.network.members(), rows, background, target=TARGET).grouped(scorer.column_slots)
+    rows = scorer.features.transform(frame[:_SHAPLEY_ROWS])
+    background = scorer.features.transform(scorer.background[:_SHAPLEY_BACKGROUND])
+    slots = scorer.features.column_slots
+    fast = deep_shap(scorer.network.members(), rows, background, target=TARGET).grouped(slots)
     sampled = shapley_values(
-        _on_encoded(scorer), rows, background, scorer.column_slots, num_coalitions=_SHAPLEY_COALITIONS, seed=seed
+        _on_encoded(scorer), rows, background, slots, num_coalitions=_SHAPLEY_COALITIONS, seed=seed
     )
     found = agreement(fast, sampled)
     return {

@@ -104,7 +104,7 @@ def _applicants(num_rows: int, rng: np.random.Generator) -> dict[str, np.ndarray
         rng.random(num_rows) < 0.25, 0.0, np.exp(rng.normal(0.9 * np.log(income) + 0.5, 1.1, num_rows))
     )
     utilisation = np.clip(rng.beta(1.6, 2.6, num_rows) * (1.25 - 0.2 * (savings > 5000)), 0, 1.5)
-    debt_to_income = np.clip(rng.gamma(2.2, 0.13, num_rows) + 0.12 * utilisation, 0, 2.5)
+    debt_to_income = np.clip(rng.gamma(2.2, 0.17, num_rows) + 0.12 * utilisation, 0, 2.5)
     inquiries = rng.poisson(0.5 + 1.6 * utilisation)
     amount = np.clip(np.exp(rng.normal(np.log(income) + 1.0, 0.7, num_rows)), 300, 80_000)
     months = rng.choice([6, 12, 18, 24, 36, 48, 60, 72], num_rows, p=[0.06, 0.16, 0.14, 0.2, 0.18, 0.12, 0.09, 0.05])
@@ -145,8 +145,8 @@ def true_log_odds(frame: pl.DataFrame) -> np.ndarray:
     employment = number("employment_years")
     short_employment = np.where(np.isnan(employment), 0.5, np.exp(-np.nan_to_num(employment) / 2.0))
     return (
-        -1.75
-        - 1.3 * income_effect * income_helps
+        -2.55
+        - 1.5 * income_effect * income_helps
         + 2.6 * np.maximum(ratio - 0.25, 0.0)
         + 0.55 * burden
         + 0.016 * (number("loan_months") - 30.0)

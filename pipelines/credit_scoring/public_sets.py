@@ -191,3 +191,8 @@ def _taiwan_names() -> dict[str, str]:
 TAIWAN_MAP = ColumnMap(
     application_id="ID", defaulted="default.payment.next.month", separator=",", rename=_taiwan_names()
 )
+
+
+def known_map(schema_name: str) -> ColumnMap | None:
+    """The column map of a public set, so that its own file format can be scored as it is."""
+    return {"german_credit": GERMAN_MAP, "taiwan_default": TAIWAN_MAP}.get(schema_name)

@@ -1,19 +1,17 @@
 """The only scoring code: evaluation, batch flow, API and dashboard all call `Scorer`."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-import torch
 
 from pipelines.credit_scoring.config import CreditConfig
 from pipelines.credit_scoring.decide import APPROVE, DecisionRule
-from pipelines.credit_scoring.features import Features, Inputs
+from pipelines.credit_scoring.features import Features
 from pipelines.credit_scoring.model import CreditNetwork
 from pipelines.credit_scoring.reasons import Reason, adverse_reasons
 from pipelines.credit_scoring.schema import CONTRACT, LenderSchema
@@ -48,6 +46,10 @@ class Scorer:
     def rule(self) -> DecisionRule:
         """How a probability becomes a decision and points."""
         return DecisionRule.from_config(self.config.decision)
+
+    def with_background(self, background: pl.DataFrame) -> "Scorer":
+        """The same scorer with other reference rows."""
+        return replace(self, background=background)
 
     def save(self, folder: Path) -> None:
         """Writes `config.json`, `model.safetensors` and `features/` into an existing folder."""
@@ -98,16 +100,6 @@ class Scorer:
         """Calibrated probability of default, of shape (rows,)."""
         return self.calibration.probability(predict_log_odds(self.network, self.features.transform(frame)))
 
-    def encode(self, inputs: Inputs) -> torch.Tensor:
-        """Encoded rows of shape (rows, inputs): what the explanation methods perturb."""
-        with torch.inference_mode():
-            return self.network.encode(inputs.numbers, inputs.codes).clone()
-
-    @property
-    def column_slots(self) -> Mapping[str, Sequence[int]]:
-        """Column -> its positions in an encoded row."""
-        return self.features.column_slots(self.config.model.embedding_size)
-
     @property
     def calibration_slope(self) -> float:
         """Calibrated log-odds are an affine function of the network's; this is its slope."""
@@ -124,11 +116,11 @@ class Scorer:
         offset = float(logit(self.calibration.probability(np.zeros(1)))[0])
         encoded = deep_shap(
             self.network.members(),
-            self.encode(self.features.transform(frame)),
-            self.encode(self.features.transform(self.background)),
+            self.features.transform(frame),
+            self.features.transform(self.background),
             target=TARGET,
             unit="log-odds",
-        ).grouped(self.column_slots)
+        ).grouped(self.features.column_slots)
         assert encoded.output is not None
         assert encoded.base_value is not None
         return Attribution(

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
+from torch import Tensor
 
 from pipelines.credit_scoring.config import CreditConfig
-from pipelines.credit_scoring.features import Features, Inputs
+from pipelines.credit_scoring.features import Features
 from pipelines.credit_scoring.model import CreditNetwork, loss
 from pipelines.credit_scoring.schema import LenderSchema
 from shared.evaluation.binary import log_loss, roc_auc
@@ -23,15 +24,12 @@ def outcomes(frame: pl.DataFrame) -> np.ndarray:
     return frame["defaulted"].cast(pl.Int64).to_numpy()
 
 
-def predict_log_odds(network: CreditNetwork, inputs: Inputs, *, rows_at_once: int = 65_536) -> np.ndarray:
-    """Log-odds of default, float64 of shape (rows,); memory is bounded by `rows_at_once`."""
+def predict_log_odds(network: CreditNetwork, encoded: Tensor, *, rows_at_once: int = 16_384) -> np.ndarray:
+    """Log-odds of default from encoded rows, float64 of shape (rows,); memory is bounded by `rows_at_once`."""
     network.eval()
     with torch.inference_mode():
-        parts = [
-            network(inputs.numbers[start : start + rows_at_once], inputs.codes[start : start + rows_at_once])
-            for start in range(0, len(inputs), rows_at_once)
-        ]
-    return torch.cat(parts).double().numpy() if parts else np.zeros(0)
+        parts = [network(part) for part in encoded.split(rows_at_once)]
+    return torch.cat(parts).double().numpy()
 
 
 def train_network(
@@ -53,7 +51,7 @@ def train_network(
     target = torch.tensor(outcomes(training), dtype=torch.float32)
     batch_size = min(config.training.batch_size, max(8, len(training) // 8))
     batches = DeviceBatches(
-        {**features.transform(training).tensors(), "target": target}, batch_size, seed=seed
+        {"x": features.transform(training), "target": target}, batch_size, seed=seed
     )
     settings = FitSettings(
         epochs=config.training.epochs,
@@ -75,10 +73,10 @@ def train_network(
 
 
 def _validation(features: Features, frame: pl.DataFrame):  # type: ignore[no-untyped-def]
-    inputs, target = features.transform(frame), outcomes(frame)
+    encoded, target = features.transform(frame), outcomes(frame)
 
     def validate(network: CreditNetwork) -> dict[str, float]:
-        log_odds = predict_log_odds(network, inputs)
+        log_odds = predict_log_odds(network, encoded)
         return {"loss": log_loss(target, sigmoid(log_odds)), "roc_auc": roc_auc(target, log_odds)}
 
     return validate

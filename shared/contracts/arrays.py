@@ -117,8 +117,11 @@ def _wrong_elements(prop: Property, block: np.ndarray) -> Iterator[tuple[str, np
     """Each rule with the mask of the elements that break it, where any does."""
     codes = _codes(prop.special_codes, block.dtype)
     for rule, wrong in _element_masks(prop, block):
-        if rule != "finite" and len(codes) and wrong.any():
-            wrong = wrong & ~np.isin(block, codes)
+        if rule != "finite" and wrong.any():
+            if len(codes):
+                wrong = wrong & ~np.isin(block, codes)
+            if prop.finite and block.dtype.kind == "f":
+                wrong = wrong & np.isfinite(block)
         if wrong.any():
             yield rule, wrong
 

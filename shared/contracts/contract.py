@@ -11,8 +11,9 @@ from typing import Any
 from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject
 from pydantic import ValidationError
 
+from shared.contracts.consistency import require_pattern, typed_value
 from shared.contracts.document import did_you_mean, first_problem, lint, read_document
-from shared.contracts.properties import Property, folded, parse_bound, require_pattern
+from shared.contracts.properties import Property, folded
 from shared.contracts.quality import QualityRule, parse_quality
 from shared.errors import RequestError
 
@@ -198,7 +199,7 @@ def _typed(rule: QualityRule, prop: Property) -> QualityRule:
         Property(name=prop.name, logical_type=prop.logical_type, valid_values=tuple(stated))
     codes = prop.special_codes if rule.metric == "invalidValues" else ()
     values = [
-        None if value is None else parse_bound(prop.logical_type, value) for value in (*rule.values, *codes)
+        None if value is None else typed_value(prop.logical_type, value) for value in (*rule.values, *codes)
     ]
     return rule.model_copy(update={"values": tuple(values)})
 

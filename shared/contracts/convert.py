@@ -1,9 +1,9 @@
 """Columns as they come -> the contract's types, without losing or inventing anything.
 
 Converted: text that holds a number ("1", " 1.0 ", "1e3"), an ISO date or timestamp, true/false in any case;
-whole floats to integers; integers 0/1 and booleans to each other; integers to text (ids). Not converted:
-"" (missing is null), "1,5", 1.5 as an integer, floats to text (1.0 or 1?). Timestamps become UTC
-microseconds: one without an offset is UTC, and digits beyond the microsecond are cut.
+whole floats to integers; integers 0/1 and booleans to each other; integers and booleans to text (ids).
+Not converted: "" (missing is null), "1,5", 1.5 as an integer, floats to text (1.0 or 1?). Timestamps become
+UTC microseconds: one without an offset is UTC, and digits beyond the microsecond are cut.
 """
 
 from typing import NamedTuple
@@ -47,7 +47,7 @@ def convertible(dtype: pl.DataType, logical_type: LogicalType) -> bool:
     if dtype == pl.Null or text:
         return True
     if logical_type == "string":
-        return dtype.is_integer()
+        return dtype.is_integer() or dtype == pl.Boolean
     if logical_type == "integer":
         return dtype.is_numeric() or dtype == pl.Boolean
     if logical_type == "number":

@@ -47,6 +47,8 @@ def read_document(path: Path) -> dict[str, Any]:
     alias can blow a file of a kilobyte up to gigabytes when it is written out again.
     """
     try:
+        if not path.is_file():
+            raise FileNotFoundError("no such file, or a folder, device or pipe")
         if path.stat().st_size > MAX_CONTRACT_BYTES:
             raise RequestError(f"{path}: Expected a contract of at most {MAX_CONTRACT_BYTES} bytes.")
         text = path.read_text(encoding="utf-8")

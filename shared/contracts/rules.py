@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from shared.contracts.consistency import typed_value
 from shared.contracts.convert import Converted
-from shared.contracts.properties import Property, parse_bound
+from shared.contracts.properties import Property
 
 MAX_VALUES_SHOWN = 8
 
@@ -41,18 +42,21 @@ def _masks(prop: Property, original: pl.Series, column: Converted) -> Iterator[t
             type_text(prop),
             failed & not_finite.fill_null(False).not_() if not_finite is not None else failed,
         )
+    exempt = [values.is_in(typed_values(prop, prop.special_codes))] if prop.special_codes else []
     if not_finite is not None and (prop.finite or prop.logical_type == "integer"):
         yield "finite", "a finite number", not_finite
-    exempt = values.is_in(list(_typed(prop, prop.special_codes))) if prop.special_codes else None
+        exempt.append(not_finite)
     for rule, expected, broken in _value_masks(prop, values):
-        yield rule, expected, broken if exempt is None else broken & exempt.not_()
+        for exemption in exempt:
+            broken = broken & exemption.not_()
+        yield rule, expected, broken
 
 
 def _value_masks(prop: Property, values: pl.Series) -> Iterator[tuple[str, str, pl.Series]]:
     if range_text(prop) and prop.logical_type not in ("array", "object"):
         yield "range", range_text(prop), _outside(prop, values)
     if prop.valid_values is not None and prop.logical_type not in ("array", "object"):
-        yield "valid_values", values_text(prop), values.is_in(list(_typed(prop, prop.valid_values))).not_()
+        yield "valid_values", values_text(prop), values.is_in(typed_values(prop, prop.valid_values)).not_()
     if prop.pattern is not None:
         yield "pattern", f"text that matches {prop.pattern}", values.str.contains(prop.pattern).not_()
     if length_text(prop):
@@ -63,13 +67,13 @@ def _outside(prop: Property, values: pl.Series) -> pl.Series:
     """NaN is larger than every number for Polars: where it is allowed it must not count as out of range."""
     broken = pl.repeat(False, len(values), dtype=pl.Boolean, eager=True)
     if prop.minimum is not None:
-        broken |= values < parse_bound(prop.logical_type, prop.minimum)
+        broken |= values < typed_value(prop.logical_type, prop.minimum)
     if prop.exclusive_minimum is not None:
-        broken |= values <= parse_bound(prop.logical_type, prop.exclusive_minimum)
+        broken |= values <= typed_value(prop.logical_type, prop.exclusive_minimum)
     if prop.maximum is not None:
-        broken |= values > parse_bound(prop.logical_type, prop.maximum)
+        broken |= values > typed_value(prop.logical_type, prop.maximum)
     if prop.exclusive_maximum is not None:
-        broken |= values >= parse_bound(prop.logical_type, prop.exclusive_maximum)
+        broken |= values >= typed_value(prop.logical_type, prop.exclusive_maximum)
     return broken & values.is_not_nan() if values.dtype.is_float() else broken
 
 
@@ -83,8 +87,9 @@ def _wrong_length(prop: Property, values: pl.Series) -> pl.Series:
     return broken
 
 
-def _typed(prop: Property, values: tuple[Any, ...]) -> Iterator[Any]:
-    return (parse_bound(prop.logical_type, value) for value in values)
+def typed_values(prop: Property, values: tuple[Any, ...]) -> list[Any]:
+    """Stated values in the column's own type."""
+    return [typed_value(prop.logical_type, value) for value in values]
 
 
 def type_text(prop: Property) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 import polars as pl
 
+from shared.contracts.consistency import RESERVED_NAMES
 from shared.contracts.contract import Contract
 from shared.contracts.convert import converted, convertible
 from shared.contracts.document import did_you_mean
-from shared.contracts.properties import RESERVED_NAMES
 from shared.contracts.quarantine import any_broken, quarantined_rows, shown
 from shared.contracts.report import MAX_EXAMPLES, Violation, broken
 from shared.contracts.rules import RowRule, row_rules, type_text
@@ -111,7 +111,7 @@ def check_table(frame: pl.DataFrame, contract: Contract) -> TableCheck:
         ),
         contract=contract,
         num_rows=frame.height,
-        ignored_columns=tuple(extra if not contract.open_columns else RESERVED_NAMES.intersection(extra)),
+        ignored_columns=tuple(name for name in extra if not contract.open_columns or name in RESERVED_NAMES),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
-from shared.contracts.properties import RESERVED_NAMES
+from shared.contracts.consistency import RESERVED_NAMES
 from shared.contracts.rules import RowRule
 
 

@@ -21,8 +21,10 @@ from shared.errors import RequestError
 
 _BLOCK_BYTES = 1 << 22
 _MAX_RECORD_BYTES = 1 << 26
-_SAMPLE_LINES = 200
+_SAMPLE_CHARACTERS = 1 << 16
 _SEPARATOR_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blanks"}
+# The exact reader's own limit, 128 KiB, is less than a cell of text may hold. Set for the whole process.
+csv.field_size_limit(_MAX_RECORD_BYTES)
 _QUOTE, _NEWLINE, _RETURN = ord('"'), ord("\n"), ord("\r")
 
 
@@ -48,7 +50,7 @@ def read_delimited(
     if separator is not None and (len(separator) != 1 or not separator.isascii() or separator in '"\r\n'):
         raise RequestError(f"Expected one character as the separator. Received {separator!r}.")
     lines = _first_lines(text)
-    if not lines or not lines[0].strip():
+    if not lines[0].strip():
         raise RequestError(
             f"Expected a header in the first line of {path}. Received an empty line: remove it."
         )
@@ -152,8 +154,9 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 def _first_lines(text: Path) -> list[str]:
     with open(text, encoding="utf-8-sig", newline="") as file:
-        lines = [file.readline(_MAX_RECORD_BYTES) for _ in range(_SAMPLE_LINES)]
-    return [line for line in lines if line]
+        lines = [file.readline(_MAX_RECORD_BYTES)]
+        # The header whole, then a bounded sample.
+        return [*lines, *file.readlines(_SAMPLE_CHARACTERS)]
 
 
 def _may_be_blank_separated(path: Path) -> bool:
@@ -279,9 +282,12 @@ def _excerpt(row: list[str], separator: str) -> str:
 
 def _typed(lazy: pl.LazyFrame, header: list[str], *, decimal_comma: bool) -> pl.DataFrame:
     """Two streaming passes: one finds which columns are plainly numbers, the other parses."""
-    facts = lazy.select(
-        pl.struct(_number_facts(_trimmed(name), decimal_comma)).alias(name) for name in header
-    ).collect(engine="streaming")
+    # Trimmed once for all facts: as part of each it costs three times the whole (2026-11, 2 cores).
+    facts = (
+        lazy.select(_trimmed(name).alias(name) for name in header)
+        .select(pl.struct(_number_facts(pl.col(name), decimal_comma)).alias(name) for name in header)
+        .collect(engine="streaming")
+    )
     columns = [_parsed(name, facts[name][0]).alias(name) for name in header]
     return lazy.select(columns).collect(engine="streaming")
 

@@ -20,9 +20,9 @@ _NULL = np.uint64(0x9E3779B97F4A7C15)
 
 
 def hash_cells(values: pl.Series, salt: str) -> np.ndarray:
-    """Hash each value to uint64, of shape (n,). Values that read the same hash the same whatever their type:
-    5, 5.0 and "5" agree, a date and its midnight agree, missing values (null, NaN) agree with each other.
+    """Hash each value to uint64, of shape (n,): values that read the same hash the same whatever their type.
 
+    5, 5.0 and "5" agree, a date and its midnight agree, missing values (null, NaN) agree with each other.
     Raises RequestError for nested types.
     """
     offsets, data = _utf8(_canonical(values))
@@ -34,13 +34,11 @@ def hash_cells(values: pl.Series, salt: str) -> np.ndarray:
     sums = lengths.astype(np.uint64) * weights[0]
     for first, last in _blocks(offsets):
         begin, end = offsets[first], offsets[last]
-        cells = np.repeat(np.arange(last - first), lengths[first:last])
         positions = np.arange(begin, end) - np.repeat(offsets[first:last], lengths[first:last])
         terms = (data[begin:end].astype(np.uint64) + np.uint64(1)) * weights[1:][positions]
         filled = np.flatnonzero(lengths[first:last])
         if filled.size:
-            starts = np.searchsorted(cells, filled)
-            sums[first + filled] += np.add.reduceat(terms, starts)
+            sums[first + filled] += np.add.reduceat(terms, offsets[first + filled] - begin)
     hashed = _finalise(sums ^ np.uint64(seed))
     hashed[_missing(values)] = _finalise(np.array([np.uint64(seed) ^ _NULL]))[0]
     return hashed

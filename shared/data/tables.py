@@ -142,7 +142,9 @@ def _read_parquet(path: Path, limit_bytes: int) -> pl.DataFrame:
         raise RequestError(
             f"Expected a whole Parquet file. Received {path}, which is cut off or damaged."
         ) from error
-    size = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
+    pages = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
+    # Runs of one value take no room in the file, but they do in memory.
+    size = max(pages, footer.num_rows * footer.num_columns * 8)
     if size > limit_bytes:
         raise RequestError(
             f"Expected at most {limit_bytes / 1e9:,.1f} GB. {path} unpacks to {size / 1e9:,.1f} GB: split it."

@@ -169,6 +169,9 @@ def metric_with_interval(
     is cut to it. Where the bias of a statistic puts the interval beside the value, the interval is widened to
     hold the value. `n` of the metric counts units. A value that cannot be computed gives an undefined metric
     with the reason; an interval that cannot (a single unit, mostly undefined replicates) is left NaN.
+
+    Under perfect separation every resample is perfect too, so the interval has no width: `delong.auc_metric`
+    has an honest one.
     """
     if higher_is_better is None:
         if not isinstance(statistic, BinaryStatistic):

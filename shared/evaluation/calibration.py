@@ -19,7 +19,7 @@ from shared.evaluation.binary import PROBABILITY_FLOOR
 # Isotonic regression has as many free steps as the data ask for. Under about a thousand rows it fits their
 # noise and loses to two parameters (Niculescu-Mizil and Caruana, "Predicting good probabilities", ICML 2005).
 MIN_ISOTONIC_ROWS = 1000
-# A slope outside is no calibration but a sign of a broken model; the bound keeps the map strictly increasing.
+# Per standard deviation of the logits. The lower end keeps the map increasing if the model ranks backwards.
 SLOPE_BOUNDS = (1e-3, 1e3)
 
 
@@ -99,9 +99,7 @@ class PlattScaling:
 
     @classmethod
     def fit(cls, logits: ArrayLike, y: ArrayLike) -> Self:
-        """Fit by maximum likelihood on Platt's smoothed targets; the slope stays positive even for a bad
-        model.
-        """
+        """Fit by maximum likelihood on Platt's smoothed targets; the slope stays above 0 in any case."""
         return cls(*_fit_affine(*_checked(logits, y), with_intercept=True))
 
     def probability(self, logits: ArrayLike) -> FloatArray:
@@ -222,8 +220,8 @@ def _fit_affine(logit_n: FloatArray, y_n: IntArray, *, with_intercept: bool) -> 
         intercept_gradient = residual_n.mean() if with_intercept else 0.0
         return loss, np.array([residual_n @ z_n / z_n.size, intercept_gradient])
 
-    bounds = [(SLOPE_BOUNDS[0] * scale, SLOPE_BOUNDS[1] * scale), (None, None)]
-    start = np.array([scale, 0.0])
+    bounds = [SLOPE_BOUNDS, (None, None)]
+    start = np.array([1.0, 0.0])
     options = {"maxiter": 500, "ftol": 1e-14, "gtol": 1e-10}
     fitted = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     slope = float(fitted.x[0]) / scale

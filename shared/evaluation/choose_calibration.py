@@ -1,6 +1,6 @@
 """Choosing a calibration by cross-validated log loss on validation data: the simplest not worse."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,9 +52,17 @@ class CalibrationChoice:
 
 
 def choose_calibration(
-    logits: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, num_folds: int = 5, seed: int = 0
+    logits: ArrayLike,
+    y: ArrayLike,
+    *,
+    candidates: Collection[str] = tuple(CANDIDATES),
+    groups: ArrayLike | None = None,
+    num_folds: int = 5,
+    seed: int = 0,
 ) -> CalibrationChoice:
     """Choose among none, temperature, Platt and isotonic, on validation logits and labels of shape (n,).
+
+    `candidates` names those that may be chosen; leave out isotonic where log-odds must stay an affine map.
 
     Takes the simplest candidate whose loss is within one standard error (of the paired difference per row) of
     the best. `groups` of shape (n,) keeps all rows of a group in one fold. Isotonic takes part only when
@@ -64,6 +72,8 @@ def choose_calibration(
     logit_n = arrays.scores(logits, y_n.size)
     if num_folds < 2:
         raise ValueError(f"Expected at least 2 folds. Received {num_folds}.")
+    if not candidates or set(candidates) - set(CANDIDATES):
+        raise ValueError(f"Expected some of {', '.join(CANDIDATES)} as candidates. Received {candidates!r}.")
     fewest = int(min(y_n.sum(), (1 - y_n).sum())) if y_n.size else 0
     if fewest < max(MIN_CLASS_ROWS, num_folds):
         return CalibrationChoice(NoCalibration(), {}, f"not calibrated: only {fewest} rows of one class")
@@ -71,21 +81,22 @@ def choose_calibration(
         return CalibrationChoice(NoCalibration(), {}, f"not calibrated: fewer than {num_folds} groups")
     fold_n = _folds(y_n, groups, num_folds, seed)
     smallest_training = y_n.size - int(np.bincount(fold_n).max())
-    candidates = {
+    allowed = {
         name: fit
         for name, fit in CANDIDATES.items()
-        if name != IsotonicCalibration.method or smallest_training >= MIN_ISOTONIC_ROWS
+        if name in candidates
+        and (name != IsotonicCalibration.method or smallest_training >= MIN_ISOTONIC_ROWS)
     }
-    losses = {name: _out_of_fold_losses(fit, logit_n, y_n, fold_n) for name, fit in candidates.items()}
+    losses = {name: _out_of_fold_losses(fit, logit_n, y_n, fold_n) for name, fit in allowed.items()}
     means = {name: float(loss_n.mean()) for name, loss_n in losses.items()}
     best = min(means, key=lambda name: means[name])
-    chosen = next(name for name in candidates if _within_one_error(losses[name], losses[best]))
+    chosen = next(name for name in allowed if _within_one_error(losses[name], losses[best]))
     reason = f"{chosen} has the lowest cross-validated log loss ({means[chosen]:.4f} nats)"
     if chosen != best:
         reason = (
             f"{chosen} ({means[chosen]:.4f} nats) is simpler than {best} ({means[best]:.4f}), within noise"
         )
-    return CalibrationChoice(candidates[chosen](logit_n, y_n), means, reason)
+    return CalibrationChoice(allowed[chosen](logit_n, y_n), means, reason)
 
 
 def _folds(y_n: IntArray, groups: ArrayLike | None, num_folds: int, seed: int) -> IntArray:

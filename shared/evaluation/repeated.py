@@ -52,7 +52,7 @@ def repeated_metric(
         metric = undefined(name, reason, unit=unit, higher_is_better=higher_is_better, n=num_rows)
         return RepeatedResult(metric, float("nan"), tuple(value_k.tolist()))
     mean, half_width, _ = _corrected_t(value_k, num_train, num_test, confidence)
-    low, high = float(max(bounds[0], mean - half_width)), float(min(bounds[1], mean + half_width))
+    low, high = (float(end) for end in np.clip([mean - half_width, mean + half_width], *bounds))
     deviation = float(value_k.std(ddof=1)) if value_k.size > 1 else float("nan")
     metric = Metric(name, mean, low, high, unit, higher_is_better, num_rows)
     return RepeatedResult(metric, deviation, tuple(value_k.tolist()))

@@ -22,8 +22,7 @@ HOOK_TABLES = (
 
 @contextmanager
 def explaining(*models: Any, seed: int | None = None) -> Iterator[None]:
-    """Puts models into eval mode with gradients for inputs only, and restores everything, also after an
-    exception.
+    """Puts models into eval mode with gradients for inputs only; restores everything, also after errors.
 
     Inside: every submodule is in eval mode, parameters need no gradient, autograd records even when the
     caller is under `no_grad` or `inference_mode`, and the random generators start from `seed` when it is

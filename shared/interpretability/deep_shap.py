@@ -185,8 +185,7 @@ class _Member:
 
 
 def _quotient(slopes: Tensor, distance: Tensor, x: _Trace, b: _Trace, depth: int) -> None:
-    """Turns activation differences into slopes; where the distance is too small to divide by, the mean
-    derivative.
+    """Turns activation differences into slopes, or mean derivatives where the distance is too small.
 
     At a relative distance of 1e-3 the quotient has lost three of float32's seven digits, and the mean of the
     derivatives at both ends is off by distance^2 / 12 times the third derivative, less than 1e-7 of it.

@@ -79,8 +79,7 @@ def check(
     num_replacements: int = 8,
     seed: int = 0,
 ) -> Faithfulness:
-    """Tests an attribution of `rows` against removal and, with `model` and `explain`, against randomised
-    parameters.
+    """Tests an attribution against removal and, with `model` and `explain`, against random parameters.
 
     `predict` maps inputs to (n,) or (n, 1), the output that was attributed. `replacement` (any number,
     *features) holds the rows whose values stand in for removed features; up to `num_replacements` are drawn

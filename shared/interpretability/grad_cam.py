@@ -74,7 +74,7 @@ def grad_cam(
     channels. `num_points` bounds the rows in one pass. Only the part of the network after the layer is
     differentiated.
     """
-    parts = Parts.of(inputs)
+    parts = Parts.of(inputs, model)
     size = size or tuple(next(iter(parts.tensors.values())).shape[2:])
     with explaining(model):
         run = scorer(model, score)

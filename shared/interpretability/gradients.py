@@ -6,7 +6,6 @@ Gauss-Legendre nodes, the second over many baselines drawn from a background, at
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,79 +14,8 @@ from torch import Tensor, nn
 from shared.errors import RequestError
 from shared.interpretability.attribution import Attribution
 from shared.interpretability.context import explaining
-from shared.interpretability.inputs import Inputs, Parts, Score, layer_outputs, replaced, scorer
-
-Embeddings = nn.Module | Sequence[nn.Module] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Ends:
-    """Rows or baselines: the inputs, and the tensors that are explained (inputs or embedding outputs)."""
-
-    parts: Parts
-    explained: tuple[Tensor, ...]
-
-    def rows(self, index: slice | Tensor) -> "_Ends":
-        return _Ends(self.parts.rows(index), tuple(tensor[index] for tensor in self.explained))
-
-    def __len__(self) -> int:
-        return len(self.parts)
-
-
-class _Paths:
-    """Evaluates a model and its gradients at points between baselines and rows."""
-
-    def __init__(self, model: nn.Module, score: Score | None, embedding: Embeddings) -> None:
-        self.score = scorer(model, score)
-        self.layers = [embedding] if isinstance(embedding, nn.Module) else list(embedding or ())
-
-    def ends(self, inputs: Inputs, num_points: int) -> _Ends:
-        parts = Parts.of(inputs)
-        if not self.layers:
-            explained = tuple(parts.floating().values())
-            if not explained:
-                raise RequestError(
-                    "Expected at least one floating point input. Received only integers: pass embedding=,"
-                    " the layer that turns them into vectors."
-                )
-            return _Ends(parts, explained)
-        blocks = []
-        with torch.no_grad():
-            for start in range(0, max(1, len(parts)), num_points):
-                block = parts.rows(slice(start, start + num_points))
-                seen = layer_outputs(self.layers, lambda block=block: self.score(block))  # type: ignore[misc]
-                blocks.append([seen[layer] for layer in self.layers])
-        return _Ends(parts, tuple(torch.cat(tensors) for tensors in zip(*blocks, strict=True)))
-
-    def outputs(self, ends: _Ends, num_points: int) -> Tensor:
-        with torch.no_grad():
-            starts = range(0, max(1, len(ends)), num_points)
-            return torch.cat([self.score(ends.parts.rows(slice(s, s + num_points))) for s in starts])
-
-    def repeated(self, parts: Parts, times: int) -> Parts:
-        """The inputs of `times` points for every row. What the points replace is not copied."""
-        fixed = (
-            parts.tensors
-            if self.layers
-            else {n: t for n, t in parts.tensors.items() if not t.is_floating_point()}
-        )
-        copies = {n: t.repeat(times, *[1] * (t.ndim - 1)) for n, t in fixed.items()}
-        return Parts(parts.tensors | copies, parts.kind)
-
-    def gradients(self, others: Parts, points: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Gradient of each point's score; `others` holds the inputs that stay as they are."""
-        for point in points:
-            point.requires_grad_()
-        if self.layers:
-            with replaced(dict(zip(self.layers, points, strict=True))):
-                total = self.score(others).sum()
-        else:
-            tensors = others.tensors | dict(zip(others.floating(), points, strict=True))
-            total = self.score(Parts(tensors, others.kind)).sum()
-        if not total.requires_grad:
-            return tuple(torch.zeros_like(point) for point in points)
-        found = torch.autograd.grad(total, points, allow_unused=True)
-        return tuple(torch.zeros_like(p) if g is None else g for p, g in zip(points, found, strict=True))
+from shared.interpretability.inputs import Inputs, Score
+from shared.interpretability.paths import Embeddings, Ends, Paths
 
 
 def integrated_gradients(
@@ -100,7 +28,7 @@ def integrated_gradients(
     tolerance: float = 0.01,
     num_steps: int = 32,
     max_steps: int = 512,
-    num_points: int = 5000,
+    num_points: int | None = None,
     names: Sequence[str] = (),
     target: str = "model output",
     baseline_name: str = "given baseline",
@@ -122,17 +50,17 @@ def integrated_gradients(
     if num_steps < 1 or max_steps < num_steps:
         raise RequestError(f"Expected 1 <= num_steps <= max_steps. Received {num_steps} and {max_steps}.")
     with explaining(model):
-        paths = _Paths(model, score, embedding)
-        here, there = paths.ends(inputs, num_points), paths.ends(baseline, num_points)
+        paths = Paths(model, score, embedding, num_points)
+        here, there = paths.ends(inputs), paths.ends(baseline)
         _require_same_shape(here, there, {1, len(here)})
-        output, base = paths.outputs(here, num_points), paths.outputs(there, num_points).expand(len(here))
+        output, base = paths.outputs(here), paths.outputs(there).expand(len(here))
         allowed = tolerance * (output - base).abs().clamp(min=float((output - base).abs().mean()))
         values = [torch.zeros_like(tensor) for tensor in here.explained]
         gaps = torch.full_like(output, torch.inf)
         pending, steps, used = torch.arange(len(here), device=output.device), num_steps, num_steps
         while len(pending) and steps <= max_steps:
             start = there if len(there) == 1 else there.rows(pending)
-            found = _integral(paths, here.rows(pending), start, steps, num_points)
+            found = _integral(paths, here.rows(pending), start, steps)
             reached = (_row_sums(found) - (output - base)[pending]).abs()
             better = reached < gaps[pending]
             for whole, part in zip(values, found, strict=True):
@@ -152,7 +80,8 @@ def integrated_gradients(
     )
 
 
-def _integral(paths: _Paths, here: _Ends, there: _Ends, num_steps: int, num_points: int) -> list[Tensor]:
+def _integral(paths: Paths, here: Ends, there: Ends, num_steps: int) -> list[Tensor]:
+    num_points = paths.limit(here)
     nodes, weights = np.polynomial.legendre.leggauss(num_steps)
     block = max(1, num_points // num_steps)
     values = [torch.zeros_like(tensor) for tensor in here.explained]
@@ -186,7 +115,7 @@ def expected_gradients(
     score: Score | None = None,
     embedding: Embeddings = None,
     num_samples: int = 200,
-    num_points: int = 5000,
+    num_points: int | None = None,
     seed: int = 0,
     names: Sequence[str] = (),
     target: str = "model output",
@@ -204,23 +133,24 @@ def expected_gradients(
         raise RequestError(f"Expected an even num_samples of at least 2. Received {num_samples}.")
     generator = torch.Generator().manual_seed(seed)
     with explaining(model, seed=seed):
-        paths = _Paths(model, score, embedding)
-        here, there = paths.ends(inputs, num_points), paths.ends(background, num_points)
+        paths = Paths(model, score, embedding, num_points)
+        here, there = paths.ends(inputs), paths.ends(background)
         if not len(there):
             raise RequestError("Expected at least one background row. Received none.")
         _require_same_shape(here, there, {len(there)})
         values = [torch.zeros_like(tensor) for tensor in here.explained]
-        block = max(1, num_points // num_samples)
+        limit = paths.limit(here)
+        block = max(1, limit // num_samples)
         for first in range(0, len(here), block):
             rows = slice(first, min(first + block, len(here)))
             x = here.rows(rows)
             lines, alphas = _draws(len(x), num_samples // 2, len(there), generator, here.parts.device)
-            for start in range(0, num_samples, max(1, num_points // len(x))):
-                part = slice(start, start + max(1, num_points // len(x)))
+            for start in range(0, num_samples, max(1, limit // len(x))):
+                part = slice(start, start + max(1, limit // len(x)))
                 found = _sampled(paths, x, there, lines[part], alphas[part])
                 for total, value in zip(values, found, strict=True):
                     total[rows] += value / num_samples
-        output, base = paths.outputs(here, num_points), paths.outputs(there, num_points)
+        output, base = paths.outputs(here), paths.outputs(there)
     return Attribution(
         values=_side_by_side(values, paths.layers),
         names=tuple(names),
@@ -233,7 +163,7 @@ def expected_gradients(
     )
 
 
-def _sampled(paths: _Paths, x: _Ends, there: _Ends, lines: Tensor, alphas: Tensor) -> list[Tensor]:
+def _sampled(paths: Paths, x: Ends, there: Ends, lines: Tensor, alphas: Tensor) -> list[Tensor]:
     """Sum over the samples of (x - b) * gradient; lines and alphas are (samples, rows)."""
     points, spans = [], []
     for row, base in zip(x.explained, there.explained, strict=True):
@@ -269,7 +199,7 @@ def _side_by_side(values: Sequence[Tensor], layers: Sequence[nn.Module]) -> np.n
     return whole.detach().cpu().numpy()
 
 
-def _require_same_shape(here: _Ends, there: _Ends, allowed_rows: set[int]) -> None:
+def _require_same_shape(here: Ends, there: Ends, allowed_rows: set[int]) -> None:
     shapes = [[tuple(t.shape[1:]) for t in ends.explained] for ends in (here, there)]
     if shapes[0] != shapes[1] or len(there) not in allowed_rows:
         raise RequestError(

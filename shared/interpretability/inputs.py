@@ -1,6 +1,7 @@
 """The inputs of a model as named parts, and layers whose outputs are replaced while it runs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,8 @@ class Parts:
     kind: str
 
     @classmethod
-    def of(cls, inputs: Inputs) -> "Parts":
+    def of(cls, inputs: Inputs, model: nn.Module) -> "Parts":
+        """The inputs on the model's device, cut off from any graph that they came from."""
         if isinstance(inputs, Tensor):
             tensors, kind = {"input": inputs}, "tensor"
         elif isinstance(inputs, Mapping):
@@ -33,6 +35,9 @@ class Parts:
         if len(lengths) != 1 or -1 in lengths:
             shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
             raise RequestError(f"Expected input tensors with the same number of rows. Received {shapes}.")
+        parameter = next(model.parameters(), None)
+        if parameter is not None:
+            tensors = {name: tensor.to(parameter.device) for name, tensor in tensors.items()}
         # A tensor made under inference_mode cannot take part in autograd; its clone can.
         return cls({n: t.clone() if t.is_inference() else t.detach() for n, t in tensors.items()}, kind)
 
@@ -54,6 +59,18 @@ class Parts:
         if self.kind == "tensor":
             return next(iter(self.tensors.values()))
         return tuple(self.tensors.values()) if self.kind == "tuple" else dict(self.tensors)
+
+
+def points_per_pass(requested: int | None, tensors: Iterable[Tensor], most: int) -> int:
+    """How many points go through the model at once: the request, or at most 16 MB of float32 inputs.
+
+    The activations of a convolutional network are tens of times its inputs, so an image gets far fewer points
+    than a table's row.
+    """
+    if requested is not None:
+        return max(1, requested)
+    elements = sum(math.prod(tensor.shape[1:]) for tensor in tensors)
+    return max(1, min(most, 2**22 // max(1, elements)))
 
 
 def scorer(model: nn.Module, score: Score | None) -> Callable[[Parts], Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from shared.errors import RequestError
 from shared.interpretability.attribution import Attribution
 from shared.interpretability.context import explaining
-from shared.interpretability.inputs import Parts, Score, scorer
+from shared.interpretability.inputs import Parts, Score, points_per_pass, scorer
 
 Run = Callable[[Parts], Tensor]
 
@@ -26,7 +26,7 @@ def occlusion(
     stride: int | Sequence[int] | None = None,
     baseline: float | Tensor = 0.0,
     score: Score | None = None,
-    num_points: int = 256,
+    num_points: int | None = None,
     target: str = "model output",
     baseline_name: str = "",
     unit: str = "",
@@ -52,8 +52,9 @@ def occlusion(
     if any(step > size for step, size in zip(strides, sizes, strict=True)):
         raise RequestError(f"Expected a stride no larger than the window {sizes}. Received {strides}.")
     with explaining(model), torch.no_grad():
-        parts = Parts.of(inputs)
+        parts = Parts.of(inputs, model)
         inputs, run = parts.native(), scorer(model, score)
+        num_points = points_per_pass(num_points, [inputs], 256)
         whole = _outputs(run, inputs, num_points)
         cover = torch.as_tensor(baseline, dtype=inputs.dtype, device=inputs.device)
         total = inputs.new_zeros(len(inputs), math.prod(spatial))
@@ -109,4 +110,4 @@ def _covered(run: Run, inputs: Tensor, cover: Tensor, masks: Tensor, num_points:
 
 
 def _outputs(run: Run, inputs: Tensor, num_points: int) -> Tensor:
-    return torch.cat([run(Parts.of(part)) for part in inputs.split(num_points)])
+    return torch.cat([run(Parts({"input": part}, "tensor")) for part in inputs.split(num_points)])

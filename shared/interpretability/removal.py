@@ -13,13 +13,13 @@ from torch import Tensor
 from shared.errors import RequestError
 from shared.interpretability.attribution import Attribution
 from shared.interpretability.context import explaining
-from shared.interpretability.shapley import Predict
+from shared.interpretability.inputs import points_per_pass
+from shared.interpretability.shapley import Predict, membership
 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Mean output after removing the first k groups, of shape (groups + 1,), for three orders, and gains per
-    row.
+    """Mean output after removing the first k groups, (groups + 1,), for three orders, and gains per row.
 
     `strongest_first` removes what raised the output most, `weakest_first` is the same order backwards (read
     from right to left it is the insertion curve), `random` the mean of the random orders.
@@ -43,7 +43,7 @@ def removal_curves(
     num_random: int = 4,
     num_replacements: int = 8,
     seed: int = 0,
-    num_points: int = 16_384,
+    num_points: int | None = None,
 ) -> Curves:
     """Outputs while groups of features are replaced in the explained, the reversed and random orders."""
     if len(rows) < 2 or rows.shape[1:] != replacement.shape[1:] or not len(replacement):
@@ -51,6 +51,7 @@ def removal_curves(
             "Expected at least 2 rows and 1 replacement row with the same features."
             f" Received {tuple(rows.shape)} and {tuple(replacement.shape)}."
         )
+    num_points = points_per_pass(num_points, [rows], 16_384)
     random = np.random.default_rng(seed)
     columns, strength = _grouped(attribution, rows, groups)
     strength = strength if signed else np.abs(strength)
@@ -91,7 +92,7 @@ def _curve(
     num_groups = len(columns)
     steps = torch.arange(num_groups + 1, device=rows.device)
     ranks = torch.from_numpy(np.ascontiguousarray(order.argsort(1))).to(rows.device)
-    flat, spare = rows.flatten(1), replacement.flatten(1)
+    flat, spare = rows.flatten(1), replacement.flatten(1).to(rows)
     chosen = torch.from_numpy(picks).to(rows.device)
     owner = columns.argmax(0)
     owned = columns.any(0)
@@ -116,19 +117,15 @@ def _grouped(
     """Membership (groups, flat features) and the strength of each row's groups (rows, groups)."""
     values = attribution.values.reshape(len(attribution.values), -1).astype(np.float64)
     num_features = rows[0].numel()
-    members = [[j] for j in range(num_features)] if groups is None else [list(g) for g in groups.values()]
-    columns = torch.zeros(len(members), num_features, device=rows.device)
-    for index, member in enumerate(members):
-        columns[index, member] = 1
+    columns = torch.eye(num_features) if groups is None else membership(groups, num_features)
     if values.shape == (len(rows), num_features):
-        values = values @ columns.cpu().double().numpy().T
-    elif values.shape != (len(rows), len(members)):
+        values = values @ columns.double().numpy().T
+    elif values.shape != (len(rows), len(columns)):
         raise RequestError(
             f"Expected attribution values for {len(rows)} rows and {num_features} features or"
-            f" {len(members)} groups."
-            f" Received {attribution.values.shape}."
+            f" {len(columns)} groups. Received {attribution.values.shape}."
         )
-    return columns, values
+    return columns.to(rows.device), values
 
 
 def _picks(num_rows: int, num_spare: int, wanted: int, random: np.random.Generator) -> np.ndarray:

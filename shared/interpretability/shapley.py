@@ -1,5 +1,4 @@
-"""Interventional Shapley values of groups of columns for any prediction function: exact, or sampled without
-bias.
+"""Interventional Shapley values of groups of columns for any prediction function: exact or sampled.
 
 A group that is absent from a coalition takes its columns from a background row, all together, and the value
 of a coalition is the mean prediction over the background rows. Slow next to `deep_shap`, but it asks nothing
@@ -58,7 +57,7 @@ def shapley_values(
             f" Received {tuple(rows.shape)} and {tuple(background.shape)}."
         )
     groups = groups or {f"feature {column}": [column] for column in range(rows.shape[1])}
-    columns = _switch(groups, rows)
+    columns = membership(groups, rows.shape[1]).to(rows.device)
     method = ("exact" if len(groups) <= MAX_EXACT_GROUPS else "permutation") if method == "auto" else method
     coalitions, solution = _plan(method, len(groups), num_coalitions, np.random.default_rng(seed))
     switches = torch.from_numpy(coalitions).to(columns) @ columns + (columns.sum(0) == 0) > 0
@@ -117,16 +116,16 @@ def agreement(attribution: Attribution, reference: Attribution) -> Agreement:
     )
 
 
-def _switch(groups: Mapping[str, Sequence[int]], rows: Tensor) -> Tensor:
-    """Which columns each group switches, (groups, features)."""
-    columns = torch.zeros(len(groups), rows.shape[1], device=rows.device)
+def membership(groups: Mapping[str, Sequence[int]], num_columns: int) -> Tensor:
+    """Which columns belong to each group, ones in (groups, columns); no column belongs to two."""
+    columns = torch.zeros(len(groups), num_columns)
     for index, (name, members) in enumerate(groups.items()):
-        if not len(members) or min(members) < 0 or max(members) >= rows.shape[1]:
+        if not len(members) or min(members) < 0 or max(members) >= num_columns:
             raise RequestError(
-                f"Expected columns between 0 and {rows.shape[1] - 1} in group {name!r}."
+                f"Expected columns between 0 and {num_columns - 1} in group {name!r}."
                 f" Received {list(members)}."
             )
-        columns[index, list(members)] += 1
+        columns[index, list(members)] = 1
     if (columns.sum(0) > 1).any():
         raise RequestError("Expected each column in at most one group. Received a column in two groups.")
     return columns

@@ -57,9 +57,7 @@ class ColumnDrift:
 
 @dataclass(frozen=True, slots=True)
 class ScoreDrift:
-    """The scores of a batch against the reference's: PSI over ten bins, largest gap between the
-    distributions.
-    """
+    """The scores of a batch against the reference's: PSI over about ten bins, KS over a hundred steps."""
 
     psi: float
     psi_limit: float
@@ -227,9 +225,7 @@ class _PendingScores:
 def _score_tests(
     reference: NumericProfile, score_n: FloatArray, family: Family, generator: np.random.Generator
 ) -> _PendingScores:
-    """Test the scores on the fine steps (KS) and on about ten groups of them (PSI), from the same
-    simulations.
-    """
+    """Test the scores on the fine steps (KS) and on about ten groups of them (PSI)."""
     steps = np.asarray(reference.counts)
     counts = bin_counts(score_n, reference.edges)
     simulated = simulate_counts(steps + range_prior(reference), score_n.size, family.size, generator)

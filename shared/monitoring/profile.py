@@ -16,9 +16,8 @@ from shared.errors import RequestError
 from shared.evaluation.arrays import FloatArray, IntArray
 
 NUM_BINS = 10
-# Steps at which the scores' distribution function is compared: resolves a shift of half a percent of the
-# rows.
-NUM_SCORE_STEPS = 200
+# Steps at which the scores' distributions are compared: resolves a shift of one percent of the rows.
+NUM_SCORE_STEPS = 100
 # Most frequent levels with their own bin; the rest share one, where noise of rare levels would drown a shift.
 NUM_LEVEL_BINS = 20
 # Beyond this many levels, or with fewer than two rows per level, a column is an identifier or free text. It

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from shared.orchestration.server import configure, local_server
+from shared.training.progress import Progress, RichProgress, SilentProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,10 @@ class Run:
         """One line for the person who waits; nothing when progress is off."""
         if self.progress:
             print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+    def bar(self) -> Progress:
+        """Where a long step shows how far it is."""
+        return RichProgress() if self.progress else SilentProgress()
 
     def record(self, record: StepRecord) -> None:
         """Notes a finished step and says when its result was reused."""

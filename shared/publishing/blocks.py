@@ -51,13 +51,23 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of values. A row whose index is in `emphasis` stands out; None becomes an en dash."""
+    """Rows of values. A row whose index is in `emphasis` stands out; None becomes an en dash.
+
+    In a title or a text, what follows a line break is shown small below it. Raises ValueError for a row of
+    another length than the header.
+    """
 
     columns: Sequence[Column | str]
     rows: Sequence[Sequence[Value]]
     caption: str = ""
     notes: Sequence[str] = ()
     emphasis: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(
+                f"Expected {len(self.columns)} values in every row of the table {self.caption!r}."
+            )
 
     def heads(self) -> list[Column]:
         """The columns; one given by its title holds numbers when all of its values are numbers."""
@@ -70,7 +80,7 @@ class Table:
         return heads
 
     def cells(self) -> list[list[str]]:
-        """Every value as text. Raises ValueError for a row of another length than the header."""
+        """Every value as text."""
         heads = self.heads()
         if any(len(row) != len(heads) for row in self.rows):
             raise ValueError(f"Expected {len(heads)} values in every row of the table {self.caption!r}.")
@@ -162,9 +172,10 @@ def _float(value: float, digits: int | None) -> str:
     # Two digits of the smallest numbers tell more than 0.000.
     if value != 0 and (size < 10 ** -(digits if digits is not None else 3) or size >= 1e9):
         return f"{value:.1e}"
-    if digits is None:
-        digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3
-    return f"{value:,.{digits}f}"
+    if digits is not None:
+        return f"{value:,.{digits}f}"
+    text = f"{value:,.{0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def direction(metric: Mapping[str, Any]) -> str:

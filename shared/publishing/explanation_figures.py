@@ -122,7 +122,8 @@ def _draw_waterfall(steps: list[tuple[str, float]], base_value: float, unit: str
     at = base_value
     for row, (_, step) in enumerate(steps):
         axes.barh(row, step, left=at, color=ORANGE if step > 0 else BLUE, height=0.62)
-        axes.plot([at + step] * 2, [row, row + 1], color=MUTED, linewidth=0.8)
+        if row + 1 < len(steps):
+            axes.plot([at + step] * 2, [row, row + 1], color=MUTED, linewidth=0.8)
         text = show(step, 3)
         if step > 0:
             _beside(axes, at + step, row, f"+{text}", color=INK)
@@ -132,7 +133,9 @@ def _draw_waterfall(steps: list[tuple[str, float]], base_value: float, unit: str
     axes.axvline(base_value, color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)))
     axes.set_yticks(range(len(steps)), [label for label, _ in steps])
     axes.set_ylim(len(steps) - 0.1, -0.7)
-    axes.margins(x=0.16)
+    reached = base_value + np.cumsum([0.0, *(step for _, step in steps)])
+    room = 0.2 * (float(np.ptp(reached)) or 1.0)
+    axes.set_xlim(float(reached.min()) - room, float(reached.max()) + room)
     dress(axes, x=_with_unit("Output", unit), grid="x")
     axes.tick_params(axis="y", colors=INK)
     title = f"base {show(base_value, 3)}  →  output {show(at, 3)}"

@@ -62,7 +62,8 @@ def dress(axes: "Axes", *, x: str = "", y: str = "", title: str = "", grid: str 
 def legend(axes: Any, location: str = "best", **options: Any) -> None:
     """A frameless legend; nothing is drawn when no series has a name."""
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(loc=location, frameon=False, fontsize=SMALL_POINTS, labelcolor=INK, **options)
+        drawn = axes.legend(loc=location, frameon=False, fontsize=SMALL_POINTS, labelcolor=INK, **options)
+        drawn.get_title().set_color(INK)
 
 
 def nothing(reason: str) -> str:

@@ -64,7 +64,8 @@ def precision_recall(labels: ArrayLike, scores: Mapping[str, ArrayLike]) -> str:
         precision = hits[1:] / (hits[1:] + false_alarms[1:])
         recall = hits / hits[-1]
         average = float(np.sum(np.diff(recall) * precision))
-        x, y = _thin(recall[1:], precision)
+        found = hits[1:] > 0  # before the first hit precision is 0 at recall 0: a stroke that says nothing
+        x, y = _thin(recall[1:][found], precision[found])
         axes.plot(x, y, label=f"{literal(name)}  {average:.3f}", drawstyle="steps-pre", **line_style(index))
         prevalence = float(truth.mean())
     axes.axhline(
@@ -123,6 +124,8 @@ def score_distribution(
         label = f"{literal(name)} (n = {part.size:,})"
         axes.hist(part, bins=edges, weights=weights, color=colour, alpha=0.28, label=label)
         axes.hist(part, bins=edges, weights=weights, color=colour, histtype="step", linewidth=1.3)
+    if cut_offs:
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.25)  # room for the labels above the bars
     for name, cut_off in (cut_offs or {}).items():
         axes.axvline(cut_off, color=INK, linewidth=1)
         axes.annotate(

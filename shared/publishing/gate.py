@@ -154,8 +154,8 @@ def _compare(comparison: Mapping[str, Any] | None, margin: float, champion: str)
     # Seen as a gain, so that one rule serves both directions.
     worst, best = (low, high) if higher_is_better else (-high, -low)
     numbers = (
-        f"{comparison.get('metric', 'the metric')} differs by {difference:+.4g} "
-        f"(95 % interval {low:+.4g} to {high:+.4g}, n = {num_units:,}, margin {margin:.4g})"
+        f"{comparison.get('metric', 'the metric')} differs by {_signed(difference)} "
+        f"(95 % interval {_signed(low)} to {_signed(high)}, n = {num_units:,}, margin {margin:.4g})"
     )
     if worst > 0:
         return True, "better", f"Better than {champion}: {numbers}."
@@ -169,3 +169,7 @@ def _compare(comparison: Mapping[str, Any] | None, margin: float, champion: str)
 def _number(value: Any) -> float:
     """The value, or NaN for what is no number."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4g}".replace("-", "−")

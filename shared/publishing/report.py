@@ -82,12 +82,12 @@ def _cards(cards: list[MetricCard]) -> Iterator[Mapping[str, str]]:
         metric = card.metric
         value = metric.get("value")
         between = interval(metric)
-        size = f"n = {show(int(metric.get('n') or 0))}"
+        size = f"{'95 % interval, ' if between else ''}n = {show(int(metric.get('n') or 0))}"
         yield {
             "title": card.title,
             "value": show(None if value is None else float(value), 3),
             "unit": str(metric.get("unit") or ""),
-            "interval": f"95 % interval {between}" if between else "no interval",
+            "interval": between or "no interval",
             "about": ", ".join(part for part in (size, direction(metric)) if part),
             "note": card.note,
         }

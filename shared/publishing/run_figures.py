@@ -36,6 +36,7 @@ def metric_forest(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str
         return nothing("no metric has a value")
     heights = [len(models) + 0.9 for models in panels.values()]
     figure = new_figure(WIDE_INCHES, 0.34 * sum(heights) + 0.35)
+    figure.get_layout_engine().set(h_pad=0.09)  # type: ignore[union-attr, call-arg]
     grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
     for axes, (title, models) in zip(grid[:, 0], panels.items(), strict=True):
         _forest_panel(axes, title, models)

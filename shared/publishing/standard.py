@@ -54,12 +54,12 @@ def results_section(
 def results_table(
     models: Mapping[str, Metrics], titles: Mapping[str, str], notes: Sequence[str] = ()
 ) -> Table:
-    """One row per model, one column per metric, each value with its interval below its own unit."""
+    """One row per model, one column per metric, the interval below each value."""
     columns: list[Column | str] = [Column("Model")]
     for name, title in titles.items():
         metric = next(metrics[name] for metrics in models.values() if name in metrics)
         words = ", ".join(part for part in (metric.unit, direction(metric.model_dump())) if part)
-        columns.append(Column(f"{title} ({words})" if words else title, number=True))
+        columns.append(Column(f"{title}\n{words}" if words else title, number=True))
     rows = [[model, *(_cell(metrics, name) for name in titles)] for model, metrics in models.items()]
     caption = "Every metric on the same rows, with 95 % intervals"
     return Table(columns, rows, caption, notes, emphasis=(0,))
@@ -135,7 +135,7 @@ def _cell(metrics: Metrics, name: str) -> str | None:
     if name not in metrics or metrics[name].value is None:
         return None
     between = interval(metrics[name].model_dump())
-    return show(metrics[name].value, 3) + (f" ({between})" if between else "")
+    return show(metrics[name].value, 3) + (f"\n{between}" if between else "")
 
 
 def _origin(manifest: Manifest) -> dict[str, Value]:

@@ -115,4 +115,10 @@ class Checkpoints:
 
 def decode(payload: bytes) -> dict[str, Any]:
     """The state that `save` was given, on the CPU. Executes nothing that the file may contain."""
-    return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    try:
+        return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except Exception as error:  # the checksum was right, so this is no accident
+        raise FieldworkError(
+            "Expected a checkpoint of tensors and plain values. Received one with something else in it. "
+            "Remove the checkpoint folder to start anew."
+        ) from error

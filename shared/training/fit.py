@@ -24,6 +24,8 @@ from shared.training.runtime import Runtime, choose_device, choose_precision, pe
 from shared.training.settings import FitSettings, Precision, Tier
 from shared.training.tiers import Loss, Updater, build_updater
 
+_FORMAT = "1"  # of the checkpoint's content: raised when older ones cannot be continued
+
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
@@ -94,6 +96,7 @@ def fit(
     runtime = Runtime(device, choose_precision(settings, model, device))
     flag = stop or StopFlag()
     model.to(device)
+    group.align(list(tensors_of(model).values()))
     data = data.to(device).shard(group.rank, group.world)
     with ExitStack() as stack:
         stack.enter_context(process_wide(settings, runtime))
@@ -113,14 +116,13 @@ def run_fingerprint(model: nn.Module, data: Batches, settings: FitSettings) -> s
     """SHA-256 of settings, network structure and data. Initial weights do not count: an unseeded network that
     was killed before could otherwise never continue."""
     shapes = [(name, str(tensor.dtype), list(tensor.shape)) for name, tensor in tensors_of(model).items()]
-    parts = [settings.fingerprint(), repr(model), json.dumps(shapes), data.digest()]
+    parts = [_FORMAT, settings.fingerprint(), repr(model), json.dumps(shapes), data.digest()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _run(loop: Loop, loss: Loss) -> FitResult:
     settings, group, outside = loop.settings, loop.group, loop.outside
     rng.seed_all(settings.seed + group.rank)
-    group.align(list(tensors_of(loop.model).values()))
     payload = outside.checkpoints.load() if outside.checkpoints is not None and group.leads else None
     payload = group.share(payload)
     content = None if payload is None else decode(payload)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Tier = Literal["eager", "compile", "cuda_graph"]
@@ -66,7 +66,7 @@ class FitSettings(BaseModel):
     tier: Literal["auto", "eager", "compile", "cuda_graph"] = Field(
         "auto", description="see tiers.choose_tier"
     )
-    num_threads: int | Literal["auto"] = Field(
+    num_threads: PositiveInt | Literal["auto"] = Field(
         "auto",
         description="CPU threads of one operation; auto: from the work of one step, see runtime.threads_for",
     )

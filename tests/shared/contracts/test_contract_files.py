@@ -45,9 +45,7 @@ def test_every_column_is_described_and_every_number_has_a_unit(name):
 def test_exported_and_extended_contracts_stay_valid_documents(name, tmp_path):
     contract = load(name)
     if contract.open_columns:
-        own = Property(
-            name="Umsatz Ä", logical_type="number", unit="EUR", minimum=0, special_codes=(-9,)
-        )
+        own = Property(name="Umsatz Ä", logical_type="number", unit="EUR", minimum=0, special_codes=(-9,))
         kind = Property(name="kind", logical_type="string", valid_values=("yes", "no"), pattern="^[a-z]+$")
         contract = contract.extended([own, kind], suffix="my_lender")
     text = contract.to_odcs().to_yaml()

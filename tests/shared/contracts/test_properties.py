@@ -1,7 +1,7 @@
 """A property says the same after a trip through ODCS."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -13,7 +13,9 @@ numbers = st.integers(-100, 100)
 
 @st.composite
 def properties(draw):
-    kind = draw(st.sampled_from(["string", "integer", "number", "boolean", "date", "timestamp", "time", "array"]))
+    kind = draw(
+        st.sampled_from(["string", "integer", "number", "boolean", "date", "timestamp", "time", "array"])
+    )
     fields = {
         "name": draw(words),
         "logical_type": kind,
@@ -29,7 +31,10 @@ def properties(draw):
         fields |= {"special_codes": tuple(draw(st.lists(numbers, max_size=2))), "finite": draw(st.booleans())}
         fields["valid_values"] = draw(st.none() | st.lists(numbers, min_size=1, max_size=3).map(tuple))
     if kind == "string":
-        fields |= {"min_length": draw(st.none() | st.integers(0, 3)), "pattern": draw(st.none() | st.just("^a"))}
+        fields |= {
+            "min_length": draw(st.none() | st.integers(0, 3)),
+            "pattern": draw(st.none() | st.just("^a")),
+        }
         fields["valid_values"] = draw(st.none() | st.lists(words, min_size=1, max_size=3).map(tuple))
     if kind == "date":
         fields["minimum"] = draw(st.none() | st.dates().map(str))
@@ -39,6 +44,7 @@ def properties(draw):
     return Property(**fields)
 
 
+@settings(deadline=None, max_examples=50)
 @given(properties())
 def test_property_survives_odcs(prop):
     assert Property.from_odcs(prop.to_odcs()) == prop

@@ -62,6 +62,7 @@ def test_row_that_breaks_several_rules_lists_them_all_with_values(contract):
         ("boolean", [2, -1], "type"),
         ("boolean", ["yes", "2"], "type"),
         ("string", [1, 2], ["1", "2"]),
+        ("string", [True, False], ["true", "false"]),
         ("date", ["2024-02-29"], [datetime.date(2024, 2, 29)]),
         ("date", ["2023-02-29", "2024-1-5", "0000-01-01", "+2024-01-05", "12024-01-01"], "type"),
         ("date", [datetime.datetime(2024, 1, 5)], [datetime.date(2024, 1, 5)]),
@@ -83,11 +84,18 @@ def test_values_convert_without_loss_or_are_quarantined(contract, logical_type, 
 
 
 def test_timestamps_become_utc_whatever_their_offset(contract):
-    texts = ["2024-01-05 10:00:00", "2024-01-05T10:00:00Z", "2024-01-05T12:00:00+02:00", "2024-01-05T12:00:00.000000000+0200"]
+    texts = [
+        "2024-01-05 10:00:00",
+        "2024-01-05T10:00:00Z",
+        "2024-01-05T12:00:00+02:00",
+        "2024-01-05T12:00:00.000000000+0200",
+    ]
     compiled = contract([{"name": "t", "logicalType": "timestamp"}])
     moment = datetime.datetime(2024, 1, 5, 10, tzinfo=datetime.UTC)
     assert check_table(pl.DataFrame({"t": texts}), compiled).valid["t"].to_list() == [moment] * 4
-    berlin = pl.Series([moment]).dt.convert_time_zone("Europe/Berlin").cast(pl.Datetime("ns", "Europe/Berlin"))
+    berlin = (
+        pl.Series([moment]).dt.convert_time_zone("Europe/Berlin").cast(pl.Datetime("ns", "Europe/Berlin"))
+    )
     assert check_table(pl.DataFrame({"t": berlin}), compiled).valid["t"].to_list() == [moment]
 
 
@@ -129,13 +137,28 @@ def test_special_codes_are_exempt_from_the_value_rules_only(contract):
 
 
 def test_nan_passes_only_where_the_contract_says_so(contract):
-    column = number(logicalTypeOptions={"maximum": 1}, customProperties=[{"property": "finite", "value": False}])
+    column = number(
+        logicalTypeOptions={"maximum": 1}, customProperties=[{"property": "finite", "value": False}]
+    )
     check = check_table(pl.DataFrame({"x": [float("nan"), 0.5, 2.0]}), contract([column]))
     assert list(rules_of(check)) == [3]
 
 
+def test_infinity_is_one_fault_and_out_of_range_only_where_it_is_allowed(contract):
+    strict = number(logicalTypeOptions={"maximum": 1})
+    loose = {**strict, "customProperties": [{"property": "finite", "value": False}]}
+    frame = pl.DataFrame({"x": [float("inf"), float("-inf")]})
+    assert [item.rule for item in check_table(frame, contract([strict])).violations] == ["finite"]
+    (violation,) = check_table(frame, contract([loose])).violations
+    assert (violation.rule, violation.rows) == ("range", (1,))
+
+
 def test_text_rules_count_characters_not_bytes(contract):
-    column = {"name": "x", "logicalType": "string", "logicalTypeOptions": {"maxLength": 3, "pattern": "^[^x]*$"}}
+    column = {
+        "name": "x",
+        "logicalType": "string",
+        "logicalTypeOptions": {"maxLength": 3, "pattern": "^[^x]*$"},
+    }
     check = check_table(pl.DataFrame({"x": ["日本語", "äöü", "😀😀😀", "long", "xx"]}), contract([column]))
     assert rules_of(check) == {
         4: "x: length (expected at most 3 characters, received 'long')",
@@ -172,8 +195,12 @@ def test_copies_are_told_by_all_columns_also_undeclared_ones(contract):
 
 
 def test_composite_key_is_unique_as_a_whole(contract):
-    parts = [{"name": name, "logicalType": "integer", "required": True, "primaryKey": True} for name in ("a", "b")]
-    check = check_table(pl.DataFrame({"a": [1, 1, 2, 1], "b": [1, 2, 1, 1], "c": [1, 2, 3, 4]}), contract(parts))
+    parts = [
+        {"name": name, "logicalType": "integer", "required": True, "primaryKey": True} for name in ("a", "b")
+    ]
+    check = check_table(
+        pl.DataFrame({"a": [1, 1, 2, 1], "b": [1, 2, 1, 1], "c": [1, 2, 3, 4]}), contract(parts)
+    )
     assert list(rules_of(check)) == [1, 4]
     assert check.violations[0].column == "a, b"
 
@@ -225,7 +252,11 @@ def test_python_objects_are_refused_even_in_an_open_contract(contract):
 
 
 def test_empty_table_is_refused(contract):
-    for frame in (pl.DataFrame(), pl.DataFrame({"key": []}), pl.DataFrame({"key": []}, schema={"key": pl.String})):
+    for frame in (
+        pl.DataFrame(),
+        pl.DataFrame({"key": []}),
+        pl.DataFrame({"key": []}, schema={"key": pl.String}),
+    ):
         check = check_table(frame, contract([KEY]))
         assert check.num_rows == 0
         assert check.quarantined_percent == 0
@@ -245,7 +276,9 @@ def test_all_null_columns_convert_and_break_only_required(contract):
     compiled = contract([KEY, number(), {"name": "t", "logicalType": "timestamp", "required": True}])
     check = check_table(frame, compiled)
     assert check.valid.schema["x"] == pl.Float64
-    assert [(violation.rule, violation.column, violation.count) for violation in check.violations] == [("required", "t", 2)]
+    assert [(violation.rule, violation.column, violation.count) for violation in check.violations] == [
+        ("required", "t", 2)
+    ]
 
 
 @pytest.mark.parametrize(("num_bad", "passes"), [(5, True), (6, False)])
@@ -303,7 +336,9 @@ def test_reasons_stay_with_their_rows_beyond_one_batch_and_group(contract, monke
 
 
 def test_ten_thousand_open_columns_pass_through():
-    frame = pl.DataFrame({f"feature {index}": [0.5, 1.5] for index in range(10_000)} | {"application_id": ["ä", "b"]})
+    frame = pl.DataFrame(
+        {f"feature {index}": [0.5, 1.5] for index in range(10_000)} | {"application_id": ["ä", "b"]}
+    )
     check = check_table(frame, load("credit_applications"))
     assert check.require().width == 10_001
     own = [Property(name=f"feature {index}", logical_type="number", maximum=1) for index in range(500)]

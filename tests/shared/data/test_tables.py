@@ -1,6 +1,7 @@
 import gzip
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def test_sentences_in_a_csv_of_one_column_are_not_split_at_blanks(read):
 
 
 def test_explicit_separator_wins(read):
-    assert columns(read("a,b;c\n1,2;3\n", separator=";")) == {"a,b": ["1,2"], "c": [3]} or True
+    assert read("a,b;c\n1,2;3\n", separator=";").columns == ["a,b", "c"]
     assert read("a,b;c\n1,2;3\n", separator=",").columns == ["a", "b;c"]
     with pytest.raises(RequestError, match="one character"):
         read("a,b\n1,2\n", separator=",,")
@@ -153,7 +154,7 @@ def test_json_list_is_explained(read):
 
 def test_bad_byte_is_located_across_block_borders(read, monkeypatch):
     monkeypatch.setattr(delimited, "_BLOCK_BYTES", 7)
-    with pytest.raises(RequestError, match=r"0xc3 in line 3 \(byte 13\)"):
+    with pytest.raises(RequestError, match=r"0xc3 in line 3 \(byte 11\)"):
         read("a,b\n1,é\n2,".encode() + b"\xc3\xc3\n")
     assert columns(read("a,b\n1,ééééé\n2,ü\n")) == {"a": [1, 2], "b": ["ééééé", "ü"]}
 
@@ -255,10 +256,8 @@ def test_any_text_survives_writing_and_reading_in_blocks_of_any_size(tmp_path_fa
 def test_no_text_makes_the_reader_fail_with_anything_but_a_request_error(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("t") / "t.csv"
     path.write_text(text, newline="")
-    try:
+    with suppress(RequestError):
         assert read_table(path).height > 0
-    except RequestError:
-        pass
 
 
 @real
@@ -274,3 +273,10 @@ def test_public_tables_are_read_as_published():
         public_data / "cmapss" / "train_FD001.txt", names=[f"c{index}" for index in range(26)]
     )
     assert engines.height == 20_631
+
+
+def test_very_long_cells_are_read(read):
+    long = "x y, " * 100_000
+    assert columns(read(f'a,b\n"{long}",1\n'))["a"] == [long]
+    with pytest.raises(RequestError, match="Received 3 in line 3"):
+        read(f'a,b\n"{long}",1\n1,2,3\n')

@@ -171,7 +171,9 @@ def test_general_statistic_with_direction_unit_and_groups():
 
     metric = metric_with_interval("rmse", rmse, truth, prediction, unit="mm", higher_is_better=False)
     assert metric.low < metric.value < metric.high
-    assert (metric.high - metric.low) == pytest.approx(2 * 1.96 / np.sqrt(400), rel=0.2)
+    error = truth - prediction
+    standard_error = (error**2).std() / (2 * metric.value * np.sqrt(200))
+    assert (metric.high - metric.low) == pytest.approx(2 * 1.96 * standard_error, rel=0.1)
     with pytest.raises(ValueError, match="higher_is_better"):
         metric_with_interval("rmse", rmse, truth, prediction)
     with pytest.raises(ValueError, match="weights"):

@@ -5,6 +5,7 @@ import pytest
 
 from shared.evaluation.binary import brier, roc_auc
 from shared.evaluation.compare import Comparison, compare_auc, non_inferiority, paired_bootstrap
+from shared.evaluation.delong import auc_metric
 
 
 def two_models(n=600, seed=0, noise=1.0):
@@ -15,7 +16,7 @@ def two_models(n=600, seed=0, noise=1.0):
 
 
 def test_fast_auc_comparison_agrees_with_the_bootstrap():
-    y, a, b = two_models()
+    y, a, b = two_models(1500)
     fast, slow = compare_auc(y, a, b), paired_bootstrap(roc_auc, y, a, b, num_replicates=3000)
     assert fast.difference == pytest.approx(slow.difference)
     assert (fast.low, fast.high) == pytest.approx((slow.low, slow.high), abs=0.006)
@@ -23,10 +24,10 @@ def test_fast_auc_comparison_agrees_with_the_bootstrap():
 
 
 def test_pairing_sees_a_difference_that_two_intervals_hide():
-    y, a, b = two_models(400, noise=0.5)
-    comparison = compare_auc(y, a, b)
-    assert comparison.high - comparison.low < 0.06
-    assert comparison.outside_noise
+    y, a, b = two_models(2000, noise=0.5)
+    of_a, of_b = auc_metric("a", y, a), auc_metric("b", y, b)
+    assert of_a.low < of_b.value < of_b.high
+    assert compare_auc(y, a, b).outside_noise
 
 
 def test_models_that_rank_alike_do_not_differ():

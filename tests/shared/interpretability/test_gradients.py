@@ -181,6 +181,20 @@ def test_images_keep_their_shape_and_a_constant_output_gets_zeros() -> None:
     assert not found.values.any()
 
 
+def test_points_in_one_pass_shrink_with_the_size_of_a_row() -> None:
+    sizes: list[int] = []
+
+    def score(images: Tensor) -> Tensor:
+        sizes.append(images.numel())
+        return images.flatten(1).sum(1)
+
+    images, black = torch.ones(2, 3, 256, 256), torch.zeros(1, 3, 256, 256)
+    integrated_gradients(nn.Identity(), images, black, score=score, num_steps=32)
+    expected_gradients(nn.Identity(), images, black, score=score, num_samples=64)
+    # All points at once would be 128 images, 25 million numbers.
+    assert max(sizes) <= 2**22
+
+
 def test_zero_rows_and_rows_made_under_inference_mode() -> None:
     network = _network()
     assert integrated_gradients(network, torch.zeros(0, 6), torch.zeros(1, 6)).values.shape == (0, 6)

@@ -40,7 +40,12 @@ def everything(result: object) -> dict[str, object]:
     timeless = [{k: v for k, v in row.items() if k != "seconds"} for row in result.history]  # type: ignore[attr-defined]
     weights = {name: tensor.tolist() for name, tensor in result.model.state_dict().items()}  # type: ignore[attr-defined]
     summary = (result.best_epoch, result.epochs, result.steps, result.stopped_because)  # type: ignore[attr-defined]
-    return {"weights": weights, "history": timeless, "summary": summary, "random": torch.get_rng_state().tolist()}
+    return {
+        "weights": weights,
+        "history": timeless,
+        "summary": summary,
+        "random": torch.get_rng_state().tolist(),
+    }
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,12 @@ def seen(batches, epoch=0, start=0):
     return [batch["row"].tolist() for batch in batches.epoch(epoch, start)]
 
 
-@given(num_rows=st.integers(1, 60), batch_size=st.integers(1, 20), epoch=st.integers(0, 3), prefetch=st.booleans())
+@given(
+    num_rows=st.integers(1, 60),
+    batch_size=st.integers(1, 20),
+    epoch=st.integers(0, 3),
+    prefetch=st.booleans(),
+)
 @settings(max_examples=40, deadline=None)
 def test_every_row_comes_once_per_epoch_and_names_stay_aligned(num_rows, batch_size, epoch, prefetch):
     tensors = rows(num_rows)
@@ -34,7 +39,12 @@ def test_every_row_comes_once_per_epoch_and_names_stay_aligned(num_rows, batch_s
     assert [len(batch["row"]) for batch in given_batches] == [batches.rows_in(i) for i in range(len(batches))]
 
 
-@given(num_rows=st.integers(1, 60), batch_size=st.integers(1, 9), start=st.integers(0, 60), per_chunk=st.integers(1, 4))
+@given(
+    num_rows=st.integers(1, 60),
+    batch_size=st.integers(1, 9),
+    start=st.integers(0, 60),
+    per_chunk=st.integers(1, 4),
+)
 @settings(max_examples=40, deadline=None)
 def test_epoch_entered_in_the_middle_continues_with_the_same_batches(num_rows, batch_size, start, per_chunk):
     batches = DeviceBatches(rows(num_rows), batch_size, seed=1)
@@ -42,7 +52,9 @@ def test_epoch_entered_in_the_middle_continues_with_the_same_batches(num_rows, b
     assert seen(batches, 2, start) == seen(batches, 2)[start:]
 
 
-@given(num_rows=st.integers(1, 50), batch_size=st.integers(1, 20), world=st.integers(1, 5), shuffle=st.booleans())
+@given(
+    num_rows=st.integers(1, 50), batch_size=st.integers(1, 20), world=st.integers(1, 5), shuffle=st.booleans()
+)
 @settings(max_examples=40, deadline=None)
 def test_parts_of_all_processes_make_up_the_global_batch(num_rows, batch_size, world, shuffle):
     whole = DeviceBatches(rows(num_rows), batch_size, seed=1, shuffle=shuffle)
@@ -93,7 +105,9 @@ def test_sampler_decides_the_rows_and_its_length_the_epoch():
 
 
 def test_sampler_that_changes_its_length_is_refused():
-    batches = DeviceBatches(rows(5), 2, seed=0, sampler=lambda epoch: torch.zeros(4 + epoch, dtype=torch.int64))
+    batches = DeviceBatches(
+        rows(5), 2, seed=0, sampler=lambda epoch: torch.zeros(4 + epoch, dtype=torch.int64)
+    )
     with pytest.raises(RequestError, match="4 row indices"):
         seen(batches, 1)
 

@@ -31,7 +31,9 @@ def test_rate_rises_to_one_peak_and_then_only_falls(schedule, num_steps):
 def test_schedules_have_their_published_shapes():
     assert rates(3, schedule="constant") == [0.5, 0.5, 0.5]
     assert rates(4, schedule="cosine") == pytest.approx([0.5, 0.426777, 0.25, 0.073223], abs=1e-6)
-    assert rates(8, schedule="warmup_cosine", warmup_fraction=0.5)[:5] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+    assert rates(8, schedule="warmup_cosine", warmup_fraction=0.5)[:5] == pytest.approx(
+        [0.1, 0.2, 0.3, 0.4, 0.5]
+    )
     one_cycle = rates(100, schedule="one_cycle")
     assert one_cycle[0] == pytest.approx(0.5 / 25)
     assert one_cycle.index(max(one_cycle)) == 30
@@ -47,7 +49,15 @@ def test_fingerprint_ignores_what_cannot_change_the_result():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"epochs": 0}, {"learning_rate": 0}, {"ema_decay": 1.0}, {"keep_last": 1}, {"unknown": 1}, {"patience": 0}]
+    "wrong",
+    [
+        {"epochs": 0},
+        {"learning_rate": 0},
+        {"ema_decay": 1.0},
+        {"keep_last": 1},
+        {"unknown": 1},
+        {"patience": 0},
+    ],
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValidationError):

@@ -1,0 +1,67 @@
+"""The flows: `train` from a source to a published model, `score` from a table to decisions."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from pydantic import BaseModel
+
+from pipelines.credit_scoring import steps
+from pipelines.credit_scoring.config import PRESETS, CreditConfig
+from pipelines.credit_scoring.data import parse_column_map
+from pipelines.credit_scoring.publish import publish
+from pipelines.credit_scoring.score_table import ScoreSummary, score_table
+from shared.errors import RequestError
+from shared.orchestration.artifacts import show_summary
+from shared.orchestration.overrides import with_overrides
+from shared.orchestration.run import running
+from shared.publishing.summary import RunSummary
+
+
+@flow(name="credit_scoring-train", persist_result=False, validate_parameters=False)
+def train(source: str, config: CreditConfig) -> RunSummary:
+    """Source, contract, split, network, evidence, bundle, registry."""
+    ingested = steps.ingest(steps.identify(source, config.data), config.data, config.seed)
+    parts = steps.split(ingested, config.data, config.evaluation.repeat_below_rows)
+    fitted = steps.train(ingested, parts, config)
+    evaluated = steps.evaluate(ingested, parts, fitted, config)
+    explained = steps.explain(ingested, parts, fitted, config)
+    bundle = steps.assemble(ingested, parts, fitted, evaluated, explained, config)
+    published = publish(ingested, parts, fitted, bundle, config)
+    summary = published.complete(steps.read_summary(bundle))
+    show_summary(summary)
+    return summary
+
+
+@flow(name="credit_scoring-score", persist_result=False, validate_parameters=False)
+def score_flow(input_path: Path, output_path: Path, version: str, explain: bool) -> ScoreSummary:
+    """Table, contract, champion, decisions, drift."""
+    return score_table(input_path, output_path, version=version, explain=explain)
+
+
+def run(
+    preset: str, source: str, overrides: Mapping[str, Any], *, use_cache: bool = True, progress: bool = False
+) -> RunSummary:
+    """Train, evaluate, explain and publish; what the command line and the schedules call."""
+    config = configure(preset, overrides)
+    with running(use_cache=use_cache, progress=progress) as this_run:
+        summary = train(source, config)
+        return summary.model_copy(update={"seconds": this_run.seconds})
+
+
+def score(input_path: Path, output_path: Path, *, version: str = "champion", explain: bool = False) -> BaseModel:
+    """Score a table with a published model and write decisions beside drift and quarantine."""
+    started = time.perf_counter()
+    with running():
+        summary = score_flow(input_path, output_path, version, explain)
+    return summary.model_copy(update={"seconds": time.perf_counter() - started})
+
+
+def configure(preset: str, overrides: Mapping[str, Any]) -> CreditConfig:
+    """The preset's configuration with single knobs changed; `data.columns` may name a YAML file."""
+    if preset not in PRESETS:
+        raise RequestError(f"Expected a preset: {', '.join(PRESETS)}. Received {preset!r}.")
+    columns = {key: parse_column_map(value) for key, value in overrides.items() if key == "data.columns"}
+    return with_overrides(PRESETS[preset](), {**overrides, **columns})

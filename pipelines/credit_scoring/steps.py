@@ -1,0 +1,307 @@
+"""The steps of the flows: each takes references and configuration, and returns references.
+
+What a step reads and writes lies in the content-addressed store, so an equal step is never computed twice and a
+crashed run continues where it stopped.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from pipelines.credit_scoring import evaluate as protocol
+from pipelines.credit_scoring import explain as explanations
+from pipelines.credit_scoring.config import CreditConfig, DataConfig
+from pipelines.credit_scoring.data import load_applications, source_path
+from pipelines.credit_scoring.report import (
+    EvidenceDocuments,
+    first_summary,
+    run_model_card,
+    run_report,
+)
+from pipelines.credit_scoring.schema import LenderSchema
+from pipelines.credit_scoring.score import Scorer
+from pipelines.credit_scoring.train import outcomes, predict_log_odds, train_network
+from shared.contracts.table import check_table
+from shared.data.audit import audit_split
+from shared.data.files import sha256_file
+from shared.data.home import home
+from shared.data.splits import Split, row_keys, split_by_hash, split_by_time, split_stratified_by_hash
+from shared.data.store import Ref, default_store
+from shared.errors import RequestError
+from shared.evaluation.choose_calibration import choose_calibration
+from shared.monitoring.profile import reference_profile
+from shared.orchestration.run import current_run
+from shared.orchestration.step import code_digest, step
+from shared.publishing.bundle import BundleFacts, write_bundle
+from shared.publishing.plain import plain
+from shared.publishing.summary import RunSummary
+
+PIPELINE = "credit_scoring"
+MIN_ROWS = 100
+
+
+class _Handle(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Source(_Handle):
+    """A source of applications with the digest of its content, which decides whether earlier results hold."""
+
+    name: str
+    sha256: str
+
+
+class Ingested(_Handle):
+    """Contract-valid applications and what did not pass."""
+
+    source: Source
+    table: Ref
+    quarantine: Ref | None
+    lender: LenderSchema
+    contract: str
+    contract_digest: str
+    rows_in: int
+    quarantined: int
+    notes: tuple[str, ...]
+
+    @property
+    def generated(self) -> bool:
+        """Whether the rows come from the generator, whose truth is known."""
+        return self.source.name == "synthetic"
+
+
+class Parts(_Handle):
+    """The three parts and what the leak audit said of them."""
+
+    train: Ref
+    validation: Ref
+    test: Ref
+    method: str
+    audit_checks: tuple[str, ...]
+    audit_findings: tuple[str, ...]
+
+
+class Fitted(_Handle):
+    """The trained, calibrated scorer as a stored folder, and the record of its training."""
+
+    scorer: Ref
+    training: dict[str, Any]
+    calibration_reason: str
+
+
+class Evidence(_Handle):
+    """Numbers as a stored document, with the table behind them."""
+
+    document: Ref
+    table: Ref
+
+
+def identify(source: str, config: DataConfig) -> Source:
+    """The source with the digest of what it would give."""
+    path = source_path(source)
+    return Source(name=source, sha256=sha256_file(path) if path else "")
+
+
+@step(retries=2)
+def ingest(source: Source, config: DataConfig, seed: int) -> Ingested:
+    """Read the source and hold every row against the contract; broken rows go to quarantine."""
+    applications = load_applications(source.name, config, seed)
+    contract = applications.schema.contract()
+    frame = applications.frame
+    if "defaulted" not in frame.columns:
+        raise RequestError(
+            f"Expected an outcome column for training. Received {', '.join(frame.columns[:12])}, ...\n"
+            "Name it with --set data.columns=[defaulted=YOUR_COLUMN] or a YAML file."
+        )
+    unknown = frame["defaulted"].is_null()
+    checked = check_table(frame.filter(~unknown), contract)
+    valid = checked.require()
+    _require_both_classes(valid)
+    notes = [*applications.notes]
+    if unknown.any():
+        notes.append(f"{unknown.sum()} rows without an outcome were left out of training and testing.")
+    notes += [f"Quarantine: {item.column} {item.rule}, {item.count} rows." for item in checked.violations]
+    store = default_store()
+    return Ingested(
+        source=source,
+        table=store.put_frame(valid),
+        quarantine=store.put_frame(checked.quarantined) if checked.quarantined.height else None,
+        lender=applications.schema,
+        contract=contract.id_version,
+        contract_digest=contract.digest,
+        rows_in=len(frame),
+        quarantined=checked.quarantined.height,
+        notes=tuple(notes),
+    )
+
+
+def _require_both_classes(frame: pl.DataFrame) -> None:
+    bad = int(outcomes(frame).sum())
+    if len(frame) < MIN_ROWS or min(bad, len(frame) - bad) < 10:
+        raise RequestError(
+            f"Expected at least {MIN_ROWS} applications with at least 10 defaults and 10 repaid. "
+            f"Received {len(frame)} rows with {bad} defaults: too few to train and test on."
+        )
+
+
+@step()
+def split(ingested: Ingested, config: DataConfig, stratify_below_rows: int) -> Parts:
+    """Divide by time where there are dates, else by content; then look for leaks between the parts."""
+    store = default_store()
+    frame = store.frame(ingested.table)
+    divided, method = _divide(frame, ingested.lender, config, stratify_below_rows)
+    audit = audit_split(
+        frame,
+        divided,
+        features=ingested.lender.feature_names,
+        target="defaulted",
+        group="group_id" if "group_id" in frame.columns else None,
+        time="application_date" if "application_date" in frame.columns else None,
+    ).require()
+    refs = {name: store.put_frame(frame[rows]) for name, rows in divided.parts().items()}
+    return Parts(
+        **refs, method=method, audit_checks=audit.checks,
+        audit_findings=tuple(finding.message for finding in audit.findings),
+    )  # fmt: skip
+
+
+def _divide(
+    frame: pl.DataFrame, lender: LenderSchema, config: DataConfig, stratify_below_rows: int
+) -> tuple[Split, str]:
+    if "application_date" in frame.columns:
+        return split_by_time(frame["application_date"], config.fractions), "by date, oldest first"
+    keys, unit = row_keys(frame, lender.feature_names), "applications with equal features stay together"
+    if "group_id" in frame.columns:
+        alone = pl.concat_str(pl.lit("row "), pl.col("application_id"))
+        keys = frame.select(pl.coalesce(pl.col("group_id"), alone)).to_series()
+        unit = "all applications of one applicant stay together"
+    if len(frame) < stratify_below_rows:
+        return split_stratified_by_hash(keys, frame["defaulted"], config.fractions), f"stratified; {unit}"
+    return split_by_hash(keys, config.fractions), f"by hash, stable when the table grows; {unit}"
+
+
+@step()
+def train(ingested: Ingested, parts: Parts, config: CreditConfig) -> Fitted:
+    """Fit features and network on training, epoch and calibration on validation."""
+    store = default_store()
+    training, validation = store.frame(parts.train), store.frame(parts.validation)
+    features, result = train_network(
+        training, validation, ingested.lender, config,
+        seed=config.seed, checkpoint_dir=home().checkpoints / PIPELINE / parts.train.sha256[:16],
+        progress=current_run().bar(),
+    )  # fmt: skip
+    raw = predict_log_odds(result.model, features.transform(validation))  # type: ignore[arg-type]
+    # Isotonic steps would break the identity between log-odds, reasons and points; the affine maps keep it.
+    choice = choose_calibration(raw, outcomes(validation), candidates=("none", "temperature", "platt"))
+    scorer = Scorer(
+        schema=ingested.lender, config=config, features=features, network=result.model,  # type: ignore[arg-type]
+        calibration=choice.calibration, background=training[:0],
+    )  # fmt: skip
+    reference = explanations.reference_rows(training, scorer.probability(training), config, scorer.rule.cut_off)
+    scorer = scorer.with_background(reference.select(ingested.lender.feature_names))
+    with tempfile.TemporaryDirectory() as folder:
+        scorer.save(Path(folder))
+        stored = store.put_tree(Path(folder))
+    return Fitted(scorer=stored, training=result.to_json(), calibration_reason=choice.reason)
+
+
+@step()
+def evaluate(ingested: Ingested, parts: Parts, fitted: Fitted, config: CreditConfig) -> Evidence:
+    """Score the test part once, with the baselines on the same rows and repeated splits for small tables."""
+    store = default_store()
+    training, validation, test = (store.frame(ref) for ref in (parts.train, parts.validation, parts.test))
+    with opened(fitted.scorer) as scorer:
+        predictions = protocol.predict_test(scorer, pl.concat([training, validation]), test, config)
+        repeated = protocol.repeat_splits(store.frame(ingested.table), ingested.lender, config)
+        document = protocol.evaluation_document(scorer, validation, test, predictions, repeated, config)
+    return Evidence(document=store.put_json(plain(document)), table=store.put_frame(predictions))
+
+
+@step()
+def explain(ingested: Ingested, parts: Parts, fitted: Fitted, config: CreditConfig) -> Evidence:
+    """Explain test applicants, check the explanations, measure the stability of reasons, search recourse."""
+    store = default_store()
+    training, validation, test = (store.frame(ref) for ref in (parts.train, parts.validation, parts.test))
+    rows = test[: config.explanation.num_checked]
+    with opened(fitted.scorer) as scorer:
+        attribution = explanations.checked_explanation(scorer, rows, seed=config.seed)
+        document = {
+            "attribution": attribution.to_json(),
+            "shapley": explanations.shapley_agreement(scorer, rows, seed=config.seed),
+            "truth": explanations.truth_agreement(scorer, rows, seed=config.seed) if ingested.generated else None,
+            "stability": explanations.reason_stability(scorer, training, validation, test, config),
+            "recourse": explanations.recourse_summary(scorer, test, config, truth_is_known=ingested.generated),
+            "examples": explanations.example_rows(scorer.probability(rows), scorer.rule.cut_off),
+        }
+    columns = {name: attribution.values[:, i] for i, name in enumerate(attribution.names)}
+    table = pl.DataFrame({"application_id": rows["application_id"], **columns})
+    return Evidence(document=store.put_json(plain(document)), table=store.put_frame(table))
+
+
+@step()
+def assemble(
+    ingested: Ingested, parts: Parts, fitted: Fitted, evaluated: Evidence, explained: Evidence,
+    config: CreditConfig,
+) -> Ref:  # fmt: skip
+    """Write report, model card and bundle."""
+    store = default_store()
+    training, test = store.frame(parts.train), store.frame(parts.test)
+    with opened(fitted.scorer) as scorer, tempfile.TemporaryDirectory() as scratch:
+        evidence = EvidenceDocuments(
+            evaluation=store.json(evaluated.document), explanation=store.json(explained.document),
+            predictions=store.frame(evaluated.table), contributions=store.frame(explained.table),
+            training=fitted.training, calibration_reason=fitted.calibration_reason,
+            quarantine=store.frame(ingested.quarantine) if ingested.quarantine else None,
+            notes=ingested.notes, split=parts.method, audit=parts.audit_findings, audit_checks=parts.audit_checks,
+        )  # fmt: skip
+        summary = first_summary(ingested.source.name, ingested.contract, _rows(ingested, parts), evidence, config)
+        profile = reference_profile(
+            training.select(ingested.lender.feature_names), scorer.probability(training)
+        )
+        folder = Path(scratch) / "bundle"
+        write_bundle(
+            folder,
+            BundleFacts(
+                pipeline=PIPELINE, source=ingested.source.name, preset=config.preset, contract=ingested.contract,
+                contract_digest=ingested.contract_digest, input_digest=ingested.table.sha256,
+                code_digest=code_digest("pipelines.credit_scoring"), seed=config.seed,
+            ),
+            config=config.model_dump(mode="json"),
+            metrics={**store.json(evaluated.document), "explanation": store.json(explained.document)},
+            tensors=dict(scorer.network.state_dict()),
+            features=scorer.save_features,
+            model_card=run_model_card(scorer, summary, evidence),
+            report_html=run_report(scorer, summary, evidence, test),
+            files={"summary.json": summary.model_dump_json(indent=1), "profile.json": profile.model_dump_json()},
+        )  # fmt: skip
+        return store.put_tree(folder)
+
+
+@contextmanager
+def opened(stored: Ref) -> Iterator[Scorer]:
+    """A stored scorer, read from a scratch folder."""
+    with tempfile.TemporaryDirectory() as scratch:
+        yield Scorer.load(default_store().restore_tree(stored, Path(scratch) / "scorer"))
+
+
+@contextmanager
+def restored_bundle(stored: Ref) -> Iterator[Path]:
+    """A stored bundle in a scratch folder."""
+    with tempfile.TemporaryDirectory() as scratch:
+        yield default_store().restore_tree(stored, Path(scratch) / "bundle")
+
+
+def read_summary(stored: Ref) -> RunSummary:
+    """The summary that lies in a stored bundle."""
+    with restored_bundle(stored) as folder:
+        return RunSummary.model_validate_json((folder / "summary.json").read_text())
+
+
+def _rows(ingested: Ingested, parts: Parts) -> dict[str, int]:
+    sizes = {name: getattr(parts, name).rows or 0 for name in ("train", "validation", "test")}
+    return {"in": ingested.rows_in, "quarantined": ingested.quarantined, **sizes}

@@ -1,0 +1,234 @@
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+
+import pytest
+
+from shared.errors import FieldworkError
+from shared.publishing.blocks import (
+    Block,
+    Bullets,
+    Callout,
+    Column,
+    Details,
+    Figure,
+    KeyValues,
+    MetricCard,
+    MetricCards,
+    Paragraph,
+    Report,
+    Section,
+    Table,
+    interval,
+    show,
+)
+from shared.publishing.explanation_figures import importance_bars
+from shared.publishing.gate import Decision
+from shared.publishing.model_card import CardFacts, model_card
+from shared.publishing.report import render
+from shared.publishing.standard import gate_section, results_section, run_section
+from shared.publishing.summary import RunSummary
+from shared.publishing.svg import inline_svg
+
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+METRIC = {"value": 0.8125, "low": 0.7, "high": 0.9, "unit": "", "higher_is_better": True, "n": 2000}
+
+
+def page(*blocks: Block, title: str = "Widgets") -> str:
+    return render(Report(title, "Which fail?", [Section("One", blocks), Section("One", [])], {"Seed": 7}))
+
+
+class Reader(HTMLParser):
+    """Collects tags, ids and attributes, and fails on tags that are not closed."""
+
+    VOID = frozenset({"meta", "br", "img", "link"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.open: list[str] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attributes: Sequence[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attributes]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: Sequence[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attributes]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def every_block(text: str) -> list[Block]:
+    table = Table([text, Column(text, number=True, unit=text)], [[text, 1.5], [None, None]], text, [text])
+    drawing = Figure(importance_bars([text, "b"], [[1, 2]], unit=text), text, text)
+    inner = Details(text, [table, KeyValues({text: text})])
+    blocks: list[Block] = [
+        Paragraph(text),
+        Bullets([text]),
+        Callout("bad", text, text),
+        table,
+        drawing,
+        inner,
+    ]
+    return [*blocks, KeyValues({text: text}), MetricCards([MetricCard(text, {**METRIC, "unit": text}, text)])]
+
+
+def test_hostile_text_stays_text_in_every_block() -> None:
+    found = Reader(page(*every_block(EVIL), title=EVIL))
+    assert "script" not in found.tags
+    assert "img" not in found.tags
+    assert not [name for name, _ in found.attributes if name.startswith("on")]
+
+
+def test_page_fetches_nothing_and_forbids_it() -> None:
+    html = page(*every_block("plain"))
+    without_names = html.replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"https?:|@import|url\((?!#)|\ssrc=", without_names)
+    assert "default-src 'none'" in html
+
+
+def test_ids_are_unique_and_every_reference_has_its_target() -> None:
+    drawing = importance_bars(["a", "b"], [[1, 2]])
+    found = Reader(page(Figure(drawing, "one", "one"), Figure(drawing, "two", "two")))
+    ids = [value for name, value in found.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    references = [value[1:] for name, value in found.attributes if name == "href"]
+    references += re.findall(r"url\(#([^)]+)\)", " ".join(value for _, value in found.attributes))
+    assert set(references) <= set(ids)
+
+
+def test_page_is_navigable_without_sight() -> None:
+    html = page(*every_block("plain"))
+    found = Reader(html)
+    assert {"header", "nav", "main", "h1", "h2", "th"} <= set(found.tags)
+    assert ("role", "img") in found.attributes
+    assert ("aria-label", "plain") in found.attributes
+    assert ("lang", "en") in found.attributes
+
+
+def test_same_report_gives_the_same_page() -> None:
+    assert page(*every_block("plain")) == page(*every_block("plain"))
+
+
+def test_empty_report_and_empty_table_are_pages() -> None:
+    Reader(render(Report("Empty", "", [])))
+    assert "No rows" in page(Table(["a", "b"], []))
+
+
+def test_row_of_wrong_length_is_an_error_not_a_shifted_table() -> None:
+    with pytest.raises(ValueError, match="Expected 2 values"):
+        page(Table(["a", "b"], [["only one"]]))
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (None, None, "–"),
+        (float("nan"), 3, "–"),
+        (float("-inf"), 3, "−∞"),
+        (-0.5, 3, "−0.500"),
+        (1234567, None, "1,234,567"),
+        (1234.5678, None, "1,235"),
+        (0.00004, 3, "4.0e-05"),
+        (0.0, 3, "0.000"),
+        (6.41, None, "6.41"),
+        (10.0, None, "10"),
+        (100.0, None, "100"),
+        (True, None, "yes"),
+        ("text", None, "text"),
+    ],
+)
+def test_numbers_are_written_for_readers(value: float, digits: int | None, text: str) -> None:
+    assert show(value, digits) == text
+
+
+def test_interval_that_is_half_missing_is_not_shown() -> None:
+    assert interval({"low": 0.1, "high": None}) == ""
+    assert interval(METRIC) == "0.700 to 0.900"
+
+
+@pytest.mark.parametrize(
+    "svg",
+    [
+        '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script><g onload="alert(1)"/></svg>',
+        '<svg xmlns="http://www.w3.org/2000/svg"><image href="http://evil/x.png"/></svg>',
+        '<svg xmlns="http://www.w3.org/2000/svg"><use href="http://evil/x.svg#a"/></svg>',
+        '<svg xmlns="http://www.w3.org/2000/svg"><style>@import url(http://evil)</style></svg>',
+        '<svg xmlns="http://www.w3.org/2000/svg"><foreignObject><p>x</p></foreignObject></svg>',
+        '<svg xmlns="http://www.w3.org/2000/svg"><rect style="fill: url(http://evil)"/></svg>',
+        '<svg xmlns="http://www.w3.org/2000/svg"><a href="javascript:alert(1)"><text>x</text></a></svg>',
+    ],
+)
+def test_drawings_are_reduced_to_drawing(svg: str) -> None:
+    text = inline_svg(svg, "d1-", "alt")
+    assert not re.search(r"script|evil|onload|foreignObject|@import", text)
+
+
+@pytest.mark.parametrize("svg", ["", "<p>", "<svg", '<!DOCTYPE x [<!ENTITY a "b">]><svg>&a;</svg>'])
+def test_what_is_no_drawing_is_refused(svg: str) -> None:
+    with pytest.raises(FieldworkError, match="Expected an SVG"):
+        inline_svg(svg, "d1-", "alt")
+
+
+def test_alternative_text_cannot_leave_its_attribute() -> None:
+    found = Reader(page(Figure(importance_bars(["a"], [[1]]), "caption", EVIL)))
+    assert ("aria-label", EVIL) in found.attributes
+
+
+def summary() -> RunSummary:
+    nothing = {"value": None, "higher_is_better": True, "n": 0}
+    known = {"pipeline": "widgets", "preset": "tiny", "source": "my|table", "contract": "widgets@1.0.0"}
+    known |= {"rows": {"in": 30, "test": 10}, "verdict": f"It wins {EVIL}", "seconds": {"train": 1.5}}
+    known |= {
+        "metrics": {"test/roc_auc": METRIC, "test/brier": {**METRIC, "value": 0.2, "higher_is_better": False}}
+    }
+    known |= {"baselines": {"base_rate": {"test/roc_auc": nothing}, "linear": {"test/brier": METRIC}}}
+    known |= {"training": {"device": "cpu", "epochs": 2, "seconds": 1.5, "samples_per_second": None}}
+    known |= {"explanation": {"method": "gradients", "faithful": False, "completeness_error": None}}
+    return RunSummary.model_validate(known)
+
+
+TITLES = {"test/roc_auc": "ROC AUC", "test/brier": "Brier", "test/unknown": "Unknown"}
+
+
+def test_standard_sections_cope_with_missing_baselines_and_values() -> None:
+    decision = Decision(False, "unclear", ("Not shown.", "And small."), 0.01)
+    sections = [results_section(summary(), TITLES), run_section(summary()), gate_section(decision)]
+    html = render(Report("Widgets", "Which fail?", sections))
+    Reader(html)
+    assert "Best baseline: linear 0.812" in html
+    assert "Not promoted" in html
+    assert "Unknown" not in html
+
+
+def test_run_without_metrics_still_has_a_verdict() -> None:
+    bare = summary().model_copy(update={"metrics": {}, "baselines": {}})
+    assert "Verdict" in render(Report("Widgets", "", [results_section(bare, TITLES)]))
+
+
+def test_card_has_no_empty_section_and_says_when_an_explanation_failed() -> None:
+    card = model_card(CardFacts("Widgets", "Which fail?", limits=["One year."]), summary(), TITLES)
+    headings = re.findall(r"^#+ (.+)$", card, flags=re.MULTILINE)
+    assert "Caveats and recommendations" in headings
+    assert "Calibration" not in headings
+    assert "Ethical considerations" not in headings
+    assert "did NOT pass" in card
+    assert "0.812" in card
+    assert re.search(r"^#+ .*\n\n#{1,2} ", card, flags=re.MULTILINE) is None
+
+
+def test_card_escapes_what_comes_from_outside() -> None:
+    table = Table(["Group", "Rows"], [["a|b\n# heading", 3]])
+    facts = CardFacts("Widgets", EVIL, fairness=[table, "[link](http://evil)"], reproduce="```\n# run")
+    card = model_card(facts, summary(), TITLES)
+    assert "<script>" not in card
+    assert "a\\|b \\# heading" in card
+    assert "[link](" not in card
+    assert "\n    ```\n    # run" in card
