@@ -16,6 +16,7 @@ from apps.cli.overrides import parse_overrides
 from apps.cli.summary import overview, show_summary
 from pipelines import catalogue
 from shared.errors import RequestError, Stopped
+from shared.orchestration.server import local_server
 
 
 class Preset(StrEnum):
@@ -72,7 +73,7 @@ def run(
 
 
 def _run_one(pipeline: catalogue.Pipeline, request: RunRequest, target: JsonTarget) -> None:
-    with target.reserved():
+    with target.reserved(), local_server():
         summary = _execute(pipeline, request)
         if not request.quiet:
             show_summary(console(), summary)
@@ -83,7 +84,7 @@ def _run_all(request: RunRequest, target: JsonTarget) -> None:
     """One failing pipeline does not stop the others; a request to stop does."""
     summaries: dict[str, dict[str, Any]] = {}
     failures: dict[str, dict[str, Any]] = {}
-    with target.reserved():
+    with target.reserved(), local_server():
         for pipeline in catalogue.PIPELINES:
             try:
                 summaries[pipeline.name] = _execute(pipeline, request)

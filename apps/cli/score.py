@@ -13,6 +13,7 @@ from apps.cli.console import JsonTarget, duration, number, require_writable, say
 from apps.cli.guard import Debug
 from pipelines import catalogue
 from shared.errors import RequestError
+from shared.orchestration.server import local_server
 
 CHAMPION = "champion"
 
@@ -34,7 +35,7 @@ def score(
     found = catalogue.find(pipeline)
     target = JsonTarget(json_target)
     _check_paths(input_path, out)
-    with target.reserved():
+    with target.reserved(), local_server():
         summary = found.flow().score(input_path, out, version=parse_version(version), explain=explain)
         document = summary.model_dump(mode="json")
         for line in _lines(document):

@@ -102,8 +102,8 @@ def tiny() -> CreditConfig:
         preset="tiny",
         data=DataConfig(num_rows=600),
         model=ModelConfig(hidden_sizes=(16,), num_members=2, num_bins=6),
-        training=TrainingConfig(epochs=6, batch_size=64),
-        evaluation=EvaluationConfig(num_bootstraps=100, num_repeats=1, baseline_iterations=30),
+        training=TrainingConfig(epochs=12, batch_size=64),
+        evaluation=EvaluationConfig(num_bootstraps=100, num_repeats=0, baseline_iterations=30),
         explanation=ExplanationConfig(num_background=30, num_checked=60, stability_seeds=1, num_recourse=10),
     )
 

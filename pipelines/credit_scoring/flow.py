@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
 from pydantic import BaseModel
 
 from pipelines.credit_scoring import steps
@@ -15,6 +14,7 @@ from pipelines.credit_scoring.publish import publish
 from pipelines.credit_scoring.score_table import ScoreSummary, score_table
 from shared.errors import RequestError
 from shared.orchestration.artifacts import show_summary
+from shared.orchestration.flows import flow
 from shared.orchestration.overrides import with_overrides
 from shared.orchestration.run import running
 from shared.publishing.summary import RunSummary

@@ -69,7 +69,13 @@ class Paths:
         num_points = self.limit(ends)
         with torch.no_grad():
             starts = range(0, max(1, len(ends)), num_points)
-            return torch.cat([self.score(ends.parts.rows(slice(s, s + num_points))) for s in starts])
+            found = torch.cat([self.score(ends.parts.rows(slice(s, s + num_points))) for s in starts])
+        if not torch.isfinite(found).all():
+            raise RequestError(
+                "Expected finite outputs to explain. Received NaN or infinity: look for missing values in the"
+                " inputs or the baseline."
+            )
+        return found
 
     def repeated(self, parts: Parts, times: int) -> Parts:
         """The inputs of `times` points for every row. What the points replace is not copied."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from shared.orchestration.server import configure, local_server
+from shared.orchestration.server import local_server
 from shared.training.progress import Progress, RichProgress, SilentProgress
 
 
@@ -69,15 +69,12 @@ def current_run() -> Run:
 def running(*, use_cache: bool = True, progress: bool = False) -> Iterator[Run]:
     """The frame around a flow that is called directly: Prefect configured, a server at hand, progress on stderr.
 
-    The server starts first and is awaited by the flow itself (`ready`), so that the heavy imports run beside it.
+    Whoever enters `local_server` before importing the flow has the server start beside the imports.
     """
-    configure()
     run = Run(use_cache=use_cache, progress=progress)
     token = _current.set(run)
     try:
         with local_server() as ready:
-            import prefect  # noqa: F401  # takes a second; the server needs longer
-
             ready()
             yield run
     finally:

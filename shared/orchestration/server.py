@@ -6,6 +6,7 @@ to it, and spares the client the import of the server's code (2026-11: 1.5 s).
 """
 
 import ctypes
+import functools
 import os
 import signal
 import socket
@@ -42,21 +43,44 @@ def configure(*, verbose: bool = False) -> None:
 
 @contextmanager
 def local_server() -> Iterator[Callable[[], None]]:
-    """Starts a server unless PREFECT_API_URL names one; yields a function that waits until it answers."""
+    """Start a server unless PREFECT_API_URL names one; yields a function that waits until it answers.
+
+    Best entered before anything imports Prefect: the imports then run beside the start. One process has one such
+    server; entering again inside shares it.
+    """
+    configure()
     if os.environ.get("PREFECT_API_URL"):
-        yield lambda: None
+        yield _pending.get(os.environ["PREFECT_API_URL"], lambda: None)
         return
     here, port = home(), _free_port()
     here.prefect.mkdir(parents=True, exist_ok=True)
     log = here.prefect / f"server-{port}.log"
-    process = _start(here, port, log)
-    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+    process, url = _start(here, port, log), f"http://127.0.0.1:{port}/api"
+    os.environ["PREFECT_API_URL"] = url
+    _pending[url] = functools.cache(lambda: _wait(process, port, log))
     try:
-        yield lambda: _wait(process, port, log)
+        with _known_to_prefect(url):
+            yield _pending[url]
     finally:
-        del os.environ["PREFECT_API_URL"]
+        del os.environ["PREFECT_API_URL"], _pending[url]
         _stop(process)
         log.unlink(missing_ok=True)
+
+
+# Servers of this process, with the function that waits for each.
+_pending: dict[str, Callable[[], None]] = {}
+
+
+@contextmanager
+def _known_to_prefect(url: str) -> Iterator[None]:
+    """Prefect reads the environment once, at its import; when that is over, its settings must be told."""
+    if "prefect" not in sys.modules:
+        yield
+        return
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: url}):
+        yield
 
 
 def _start(here: Home, port: int, log: Path) -> subprocess.Popen[bytes]:

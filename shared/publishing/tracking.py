@@ -160,6 +160,9 @@ def _beside(path: Path, suffix: str) -> Path:
 
 def _quiet() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Links and progress bars would end up in the output that a caller reads as JSON.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow  # noqa: F401 - it sets its own log levels when it is imported
 
     for name in ("mlflow", "alembic"):

@@ -18,10 +18,11 @@ from shared.training.batches import Batch, Batches
 from shared.training.checkpoint import Checkpoints, decode
 from shared.training.distributed import join_group
 from shared.training.interrupt import StopFlag, catch_signals
-from shared.training.loop import Loop, Outside, StopNow, Validate, is_over
+from shared.training.loop import Loop, Outside, StopNow, Validate
 from shared.training.progress import Progress, SilentProgress
 from shared.training.runtime import Runtime, choose_device, choose_precision, peak_memory_bytes, process_wide
 from shared.training.settings import FitSettings, Precision, Tier
+from shared.training.state import is_over
 from shared.training.tiers import Loss, Updater, build_updater
 
 _FORMAT = "1"  # of the checkpoint's content: raised when older ones cannot be continued

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from shared.errors import Stopped
+
 
 class StopFlag:
     """Ask a run to stop after the current step. Safe to set from other threads and from signal handlers."""
@@ -53,6 +55,8 @@ def catch_signals(flag: StopFlag) -> Iterator[None]:
             signal.signal(number, before)
         if flag.signal_number is not None:
             _pass_on(flag.signal_number, previous[signal.Signals(flag.signal_number)])
+    if flag.signal_number is not None:  # it came after the last look, and must not be swallowed
+        raise Stopped(f"Stopped by {flag.reason} when training had just ended. The same command continues.")
 
 
 def _pass_on(number: int, handler: object) -> None:

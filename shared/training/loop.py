@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, cast
 
@@ -22,7 +22,8 @@ from shared.training.interrupt import StopFlag
 from shared.training.progress import Progress
 from shared.training.runtime import Runtime, threads_for
 from shared.training.schedules import learning_rate_at
-from shared.training.settings import FitSettings, Tier
+from shared.training.settings import FitSettings
+from shared.training.state import State, is_over
 from shared.training.tiers import Updater, rows_of
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
@@ -37,29 +38,6 @@ class StopNow(Exception):
     """The stop flag was seen between two updates."""
 
 
-@dataclass
-class State:
-    """Where a run is, beside the tensors. `batch` counts within the epoch, `step` over all epochs."""
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    rows: int = 0
-    loss_sum: float = 0.0
-    loss_rows: int = 0
-    best_value: float | None = None
-    best_epoch: int = -1
-    epochs_without_gain: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
-    seconds: float = 0.0
-    update_seconds: float = 0.0
-    epoch_seconds: float = 0.0
-    stopped_because: str = ""
-    num_threads: int | None = None
-    tier: Tier = "eager"
-    tier_reason: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Outside:
     """What a run talks to."""
@@ -68,13 +46,6 @@ class Outside:
     checkpoints: Checkpoints | None
     progress: Progress
     flag: StopFlag
-
-
-def is_over(content: Mapping[str, Any], settings: FitSettings) -> bool:
-    """Whether a saved run is complete; one that met its time limit is not when the limit was raised since."""
-    limit = settings.max_seconds
-    out_of_time = limit is not None and content["seconds"] >= limit
-    return bool(content["stopped_because"]) and (content["stopped_because"] != "time_limit" or out_of_time)
 
 
 class Loop:

@@ -222,6 +222,16 @@ def test_requests_that_cannot_be_right_are_refused() -> None:
         expected_gradients(network, torch.zeros(2, 6), torch.zeros(0, 6))
 
 
+def test_missing_values_are_refused_instead_of_explained_with_zeros() -> None:
+    rows = torch.randn(3, 6)
+    rows[1, 2] = torch.nan
+    for explain in (integrated_gradients, expected_gradients):
+        with pytest.raises(RequestError, match="finite outputs"):
+            explain(_network(), rows, torch.zeros(1, 6))
+        with pytest.raises(RequestError, match="finite outputs"):
+            explain(_network(), torch.zeros(1, 6), rows[1:2])
+
+
 def test_an_embedding_that_runs_twice_is_refused() -> None:
     class Shared(nn.Module):
         def __init__(self) -> None:

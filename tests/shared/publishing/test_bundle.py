@@ -85,8 +85,8 @@ import os, signal, sys
 from pathlib import Path
 from shared.publishing.bundle import BundleFacts, write_bundle
 z = "0" * 64
-facts = BundleFacts(pipeline="widgets", source="s", preset="p", contract="c@1", contract_digest=z, input_digest=z,
-                    code_digest=z, seed=1)
+digests = {"contract_digest": z, "input_digest": z, "code_digest": z}
+facts = BundleFacts(pipeline="widgets", source="s", preset="p", contract="c@1", seed=1, **digests)
 def die(folder):
     (folder / "half.json").write_text("{}")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -85,6 +85,20 @@ def test_ignored_signals_of_the_surrounding_program_still_end_as_stopped(problem
         signal.signal(signal.SIGTERM, before)
 
 
+def test_signal_during_the_last_validation_is_not_swallowed_and_the_result_is_kept(problem, tmp_path):
+    def validate(model):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return problem.validate(model)
+
+    once = SETTINGS.model_copy(update={"epochs": 1})
+    with pytest.raises(Stopped, match="had just ended"):
+        fit(problem.network(), problem.loss, problem.data(), once, validate=validate, checkpoint_dir=tmp_path)
+    kept = fit(
+        problem.network(), problem.loss, problem.data(), once, validate=validate, checkpoint_dir=tmp_path
+    )
+    assert kept.stopped_because == "finished"
+
+
 def test_second_interrupt_does_not_wait():
     flag = StopFlag()
     with pytest.raises(KeyboardInterrupt), catch_signals(flag):
