@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -113,6 +112,6 @@ def _execute(pipeline: catalogue.Pipeline, request: RunRequest) -> dict[str, Any
         request.source,
         request.overrides,
         use_cache=request.use_cache,
-        progress=sys.stderr.isatty() and not request.quiet,
+        progress=not request.quiet,
     )
     return summary.model_dump(mode="json")

@@ -22,10 +22,16 @@ NAMES = {
     "gradient_boosting": "gradient boosting",
 }
 _SCORECARD_BINS = 8
+_MANY_ROWS = 10_000
 
 
 def fit_baselines(
-    frame: pl.DataFrame, target: np.ndarray, schema: LenderSchema, config: ModelConfig, iterations: int, seed: int
+    frame: pl.DataFrame,
+    target: np.ndarray,
+    schema: LenderSchema,
+    config: ModelConfig,
+    iterations: int,
+    seed: int,
 ) -> Mapping[str, Predict]:
     """Each baseline as a function from a contract table to the probability of default, of shape (rows,)."""
     return {
@@ -74,7 +80,9 @@ def _scorecard(frame: pl.DataFrame, target: np.ndarray, schema: LenderSchema, co
     evidence = [_weight_of_evidence(codes, target) for codes in bins.T]
 
     def design(table: pl.DataFrame) -> np.ndarray:
-        return np.stack([weights[codes] for weights, codes in zip(evidence, _bins(features, table).T, strict=True)], 1)
+        return np.stack(
+            [weights[codes] for weights, codes in zip(evidence, _bins(features, table).T, strict=True)], 1
+        )
 
     model = LogisticRegression(max_iter=2000).fit(design(frame), target)
     return lambda table: model.predict_proba(design(table))[:, 1]
@@ -110,13 +118,20 @@ def _gradient_boosting(
     seed: int,
 ) -> Predict:
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
 
     features = Features.fit(frame, schema, config)
 
     def design(table: pl.DataFrame) -> np.ndarray:
-        numbers = [table[e.name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for e in features.numeric]
-        return np.stack([*numbers, *(e.encode(table[e.name]).astype(float) for e in features.categorical)], axis=1)
+        numbers = [
+            table[e.name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for e in features.numeric
+        ]
+        return np.stack(
+            [*numbers, *(e.encode(table[e.name]).astype(float) for e in features.categorical)], axis=1
+        )
 
+    # On few rows the threads of boosting wait for each other longer than they work (0.2 s or 3 s a fit, 2026-11).
+    num_threads = 1 if len(frame) < _MANY_ROWS else None
     # boosting takes at most 255 levels as categories; more are ordered by their code
     categorical = [False] * len(features.numeric) + [e.num_codes <= 255 for e in features.categorical]
     model = HistGradientBoostingClassifier(
@@ -128,5 +143,12 @@ def _gradient_boosting(
         categorical_features=categorical,
         early_stopping=False,
         random_state=seed,
-    ).fit(design(frame), target)
-    return lambda table: model.predict_proba(design(table))[:, 1]
+    )
+    with threadpool_limits(num_threads):
+        model.fit(design(frame), target)
+
+    def predict(table: pl.DataFrame) -> np.ndarray:
+        with threadpool_limits(num_threads):
+            return np.asarray(model.predict_proba(design(table))[:, 1])
+
+    return predict

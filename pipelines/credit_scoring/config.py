@@ -29,7 +29,9 @@ class ModelConfig(_Section):
     )
     monotone: bool = Field(False, description="hold the directions that the schema declares (`risk`)")
     hidden_sizes: tuple[int, ...] = Field((64, 64), description="width of each hidden layer, units")
-    num_members: int = Field(8, ge=1, le=64, description="networks trained as one batch and averaged in log-odds")
+    num_members: int = Field(
+        8, ge=1, le=64, description="networks trained as one batch and averaged in log-odds"
+    )
     num_bins: int = Field(16, ge=2, le=128, description="pieces of the piecewise-linear encoding of a number")
     min_rows_per_bin: int = Field(40, ge=5, description="a piece holds at least so many training rows")
     min_rows_per_level: int = Field(10, ge=1, description="rarer levels share the input `other`")
@@ -44,7 +46,9 @@ class TrainingConfig(_Section):
     batch_size: int = Field(256, ge=8, description="rows a step, at most an eighth of the training rows")
     learning_rate: float = Field(2e-3, gt=0, description="peak of the one-cycle schedule")
     weight_decay: float = Field(0.3, ge=0, description="decoupled weight decay (AdamW)")
-    patience: int | None = Field(None, description="epochs without a better validation log loss; None: all epochs")
+    patience: int | None = Field(
+        None, description="epochs without a better validation log loss; None: all epochs"
+    )
 
 
 class EvaluationConfig(_Section):
@@ -53,17 +57,24 @@ class EvaluationConfig(_Section):
     num_bootstraps: int = Field(1000, ge=50, description="resamples behind each interval")
     num_repeats: int = Field(5, ge=0, description="repeats of two-fold cross-validation for small tables")
     repeat_below_rows: int = Field(
-        5000, description="tables smaller than this get the repeated splits; one test part says too little there"
+        5000,
+        description="tables smaller than this get the repeated splits; one test part says too little there",
     )
-    baseline_iterations: int = Field(150, ge=10, description="boosting rounds of the gradient-boosting baseline")
+    baseline_iterations: int = Field(
+        150, ge=10, description="boosting rounds of the gradient-boosting baseline"
+    )
 
 
 class DecisionConfig(_Section):
     """From a probability to a decision and to points."""
 
-    cost_false_negative: float = Field(5.0, gt=0, description="cost of accepting a defaulter, in units of ...")
+    cost_false_negative: float = Field(
+        5.0, gt=0, description="cost of accepting a defaulter, in units of ..."
+    )
     cost_false_positive: float = Field(1.0, gt=0, description="... the cost of declining a good applicant")
-    review_band: float = Field(0.03, ge=0, le=0.5, description="half-width of the human-review band, probability")
+    review_band: float = Field(
+        0.03, ge=0, le=0.5, description="half-width of the human-review band, probability"
+    )
     base_points: float = Field(600.0, description="points at the base odds")
     base_odds: float = Field(50.0, gt=0, description="good:bad odds that earn the base points")
     points_to_double_odds: float = Field(20.0, gt=0, description="points that double the good:bad odds (PDO)")
@@ -73,7 +84,8 @@ class ExplanationConfig(_Section):
     """What is explained, against whom, and how it is checked."""
 
     reference: Literal["applicants", "approved"] = Field(
-        "applicants", description="whom an applicant is compared with: all training applicants, or approved ones"
+        "applicants",
+        description="whom an applicant is compared with: all training applicants, or approved ones",
     )
     num_background: int = Field(100, ge=10, description="reference rows")
     num_checked: int = Field(300, ge=20, description="test rows on which the explanations are checked")

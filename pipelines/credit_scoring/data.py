@@ -1,6 +1,7 @@
-"""Where applications come from: the generator, the public sets, a lender's own file. All leave in the contract's shape."""
+"""Where applications come from: the generator, the public sets, a lender's own file; all in the contract's shape."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,12 @@ class Applications:
     notes: tuple[str, ...] = ()
 
 
-_PUBLIC_FILES = {"german_credit": "german.data", "taiwan_default": "UCI_Credit_Card.csv"}
-
-
 def source_path(source: str) -> Path | None:
     """The file behind a source, None for the generator. Raises RequestError for an unknown source."""
     if source == "synthetic":
         return None
-    if source in _PUBLIC_FILES:
-        return locate(source) / _PUBLIC_FILES[source]
+    if source in public_sets.FILES:
+        return locate(source) / public_sets.FILES[source]
     path = Path(source).expanduser()
     if path.is_file():
         return path
@@ -62,38 +60,37 @@ def load_applications(source: str, config: DataConfig, seed: int) -> Application
     path = source_path(source)
     if path is None:
         return Applications(generate(config.num_rows, seed), SYNTHETIC_SCHEMA)
-    if source == "german_credit":
-        return read_german_credit(path)
-    if source == "taiwan_default":
-        return read_taiwan_default(path)
-    return read_own_table(path, config.columns or ColumnMap())
+    if source in public_sets.FILES:
+        return read_to_train(path, public_sets.column_map(source), source)
+    return read_to_train(path, config.columns or ColumnMap(), path.stem)
 
 
-def read_german_credit(path: Path) -> Applications:
-    """The Statlog file: no header, blank separated."""
-    raw = read_table(path, separator=" ", names=public_sets.GERMAN_COLUMNS)
-    return _in_contract_shape(
-        public_sets.german_columns(raw), public_sets.GERMAN_MAP, public_sets.GERMAN_SCHEMA
-    )
+def read_to_train(path: Path, columns: ColumnMap, name: str) -> Applications:
+    """A lender's table with outcomes. Columns that the map does not declare are inferred when it declares none."""
+    raw = read_table(path, separator=columns.separator, names=columns.names)
+    raw = _missing_marks_removed(_renamed(raw, columns))
+    features = raw.drop(*(set(raw.columns) & _common_sources(columns)))
+    return _in_contract_shape(raw, columns.schema_for(features, name))
 
 
-def read_taiwan_default(path: Path) -> Applications:
-    """The CSV as published; amounts such as 1.00E+05 occur in it, and two ages are `nan`."""
-    raw = read_table(path, separator=",")
-    return _in_contract_shape(
-        _renamed(raw, public_sets.TAIWAN_MAP), public_sets.TAIWAN_MAP, public_sets.TAIWAN_SCHEMA
-    )
+def read_to_score(path: Path, schema: LenderSchema) -> pl.DataFrame:
+    """A table to score with a model of this schema: in the lender's form, or already in the contract's columns."""
+    columns = schema.reading
+    raw = None
+    if columns.names:
+        # the lender's files have no header; a table made by hand or exported from elsewhere may well have one
+        with suppress(RequestError):
+            raw = read_table(path)
+    if raw is None or not set(raw.columns) & set(schema.feature_names):
+        raw = read_table(path, separator=columns.separator, names=columns.names)
+    known = {old: new for old, new in columns.rename.items() if old in raw.columns}
+    raw = _renamed(raw, columns.model_copy(update={"rename": known}))
+    return _in_contract_shape(_missing_marks_removed(raw), schema).frame
 
 
-def read_own_table(path: Path, columns: ColumnMap, schema: LenderSchema | None = None) -> Applications:
-    """A lender's own table; `schema` is given when a published model is to score it."""
-    raw = _renamed(read_table(path, separator=columns.separator), columns)
-    raw = _missing_marks_removed(raw)
-    known = {name for name in (columns.application_id, columns.defaulted, columns.application_date) if name}
-    known |= {columns.group_id} if columns.group_id else set()
-    if schema is None:
-        schema = columns.schema_for(raw.drop(known & set(raw.columns)), path.stem)
-    return _in_contract_shape(raw, columns, schema)
+def _common_sources(columns: ColumnMap) -> set[str]:
+    """Columns of the lender's table that are no features: id, outcome, date, applicant."""
+    return {*COMMON_COLUMNS, *(source for source in columns.common_sources.values() if source)}
 
 
 def load_column_map(value: Any) -> Any:
@@ -125,7 +122,9 @@ def _renamed(frame: pl.DataFrame, columns: ColumnMap) -> pl.DataFrame:
     names = [columns.rename.get(name, name) for name in frame.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise RequestError(f"Expected distinct column names after renaming. Received {', '.join(twice)} twice.")
+        raise RequestError(
+            f"Expected distinct column names after renaming. Received {', '.join(twice)} twice."
+        )
     return frame.rename(dict(columns.rename))
 
 
@@ -139,9 +138,11 @@ def _missing_marks_removed(frame: pl.DataFrame) -> pl.DataFrame:
     text = [name for name, dtype in frame.schema.items() if dtype == pl.String]
     cleaned = frame.with_columns(
         pl.when(pl.col(name).str.strip_chars().str.to_lowercase().is_in(_MISSING_MARKS))
-        .then(None).otherwise(pl.col(name)).alias(name)
+        .then(None)
+        .otherwise(pl.col(name))
+        .alias(name)
         for name in text
-    )  # fmt: skip
+    )
     numeric = []
     for name in text:
         if cleaned[name].null_count() == frame[name].null_count():
@@ -152,13 +153,9 @@ def _missing_marks_removed(frame: pl.DataFrame) -> pl.DataFrame:
     return cleaned.with_columns(numeric)
 
 
-def _in_contract_shape(raw: pl.DataFrame, columns: ColumnMap, schema: LenderSchema) -> Applications:
+def _in_contract_shape(raw: pl.DataFrame, schema: LenderSchema) -> Applications:
     """Selects and names the contract's columns. Values are left as they are: judging them is the contract's part."""
-    raw = _missing_marks_removed(raw)
-    sources = {
-        "application_id": columns.application_id, "defaulted": columns.defaulted,
-        "application_date": columns.application_date, "group_id": columns.group_id,
-    }  # fmt: skip
+    sources = schema.reading.common_sources
     notes: list[str] = []
     series: list[pl.Series] = []
     for name in COMMON_COLUMNS:
@@ -168,16 +165,17 @@ def _in_contract_shape(raw: pl.DataFrame, columns: ColumnMap, schema: LenderSche
         elif sources[name] and name != "defaulted":
             raise RequestError(_absent(sources[name] or name, raw.columns))
     if not any(column.name == "application_id" for column in series):
-        series.insert(0, pl.Series("application_id", [f"row-{number}" for number in range(1, raw.height + 1)]))
+        numbered = [f"row-{number}" for number in range(1, raw.height + 1)]
+        series.insert(0, pl.Series("application_id", numbered))
         notes.append("The table names no application id: rows are called by their number.")
     wanted = [*schema.feature_names, *(column.name for column in schema.protected)]
     series += [raw[name] for name in wanted if name in raw.columns]
-    ignored = sorted(set(raw.columns) - set(wanted) - set(COMMON_COLUMNS) - {s for s in sources.values() if s})
+    ignored = sorted(set(raw.columns) - set(wanted) - _common_sources(schema.reading))
     if ignored:
         notes.append(f"Columns that are not declared and not used: {', '.join(ignored)}.")
     frame = pl.DataFrame(series)
     if "defaulted" in frame.columns:
-        frame = frame.with_columns(_outcome(frame["defaulted"], columns))
+        frame = frame.with_columns(_outcome(frame["defaulted"], schema.reading))
     return Applications(frame.with_columns(_as_text(frame, schema)), schema, tuple(notes))
 
 
@@ -185,7 +183,9 @@ def _outcome(values: pl.Series, columns: ColumnMap) -> pl.Series:
     """1 for default, 0 for repaid; any other value stays as it is and breaks the contract by its own name."""
     text = values.cast(pl.String).str.strip_chars()
     bad, good = _spellings(columns.default_value), _spellings(columns.repaid_value)
-    mapped = pl.when(text.is_in(bad)).then(pl.lit("1")).when(text.is_in(good)).then(pl.lit("0")).otherwise(text)
+    mapped = (
+        pl.when(text.is_in(bad)).then(pl.lit("1")).when(text.is_in(good)).then(pl.lit("0")).otherwise(text)
+    )
     return pl.select(mapped.alias("defaulted")).to_series()
 
 

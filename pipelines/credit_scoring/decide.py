@@ -49,7 +49,9 @@ class DecisionRule:
 
     def probability(self, points: np.ndarray) -> np.ndarray:
         """The probability of default that earns these points."""
-        return sigmoid(-((np.asarray(points) - self.base_points) / self.points_per_log_odds + np.log(self.base_odds)))
+        return sigmoid(
+            -((np.asarray(points) - self.base_points) / self.points_per_log_odds + np.log(self.base_odds))
+        )
 
     def decide(self, probability: np.ndarray) -> np.ndarray:
         """`approve`, `review` or `decline` for each row."""

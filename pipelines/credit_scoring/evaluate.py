@@ -6,6 +6,7 @@ rows leave ROC-AUC uncertain by 0.035, which is more than any two good models di
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,12 @@ def predict_test(
 ) -> pl.DataFrame:
     """Probabilities of default on the test part: id, outcome, one column a model (the network and each baseline)."""
     fitted = baselines.fit_baselines(
-        fitting, outcomes(fitting), scorer.schema, config.model, config.evaluation.baseline_iterations, config.seed
+        fitting,
+        outcomes(fitting),
+        scorer.schema,
+        config.model,
+        config.evaluation.baseline_iterations,
+        config.seed,
     )
     columns = {name: predict(test) for name, predict in fitted.items()}
     return pl.DataFrame(
@@ -89,12 +95,16 @@ def compare_on_test(predictions: pl.DataFrame, config: CreditConfig) -> dict[str
         name: {
             "roc_auc": compare_auc(y, network, predictions[name].to_numpy(), seed=config.seed),
             "brier": paired_bootstrap(
-                binary.brier, y, network, predictions[name].to_numpy(),
-                num_replicates=config.evaluation.num_bootstraps, seed=config.seed,
+                binary.brier,
+                y,
+                network,
+                predictions[name].to_numpy(),
+                num_replicates=config.evaluation.num_bootstraps,
+                seed=config.seed,
             ),
         }
         for name in baselines.NAMES
-    }  # fmt: skip
+    }
 
 
 def repeat_splits(table: pl.DataFrame, schema: LenderSchema, config: CreditConfig) -> dict[str, Any] | None:
@@ -116,14 +126,19 @@ def repeat_splits(table: pl.DataFrame, schema: LenderSchema, config: CreditConfi
             values = scores.setdefault(model, {"roc_auc": [], "brier": []})
             values["roc_auc"].append(binary.roc_auc(y[fold.test], probability))
             values["brier"].append(binary.brier(y[fold.test], probability))
-    sizes = {"num_train": len(folds[0].train), "num_test": len(folds[0].test)}
+    num_train, num_test = len(folds[0].train), len(folds[0].test)
     better = {"roc_auc": True, "brier": False}
     return {
         "splits": len(folds),
         "metrics": {
             model: {
                 f"cv/{name}": repeated_metric(
-                    f"cv/{name}", values, higher_is_better=better[name], bounds=(0.0, 1.0), **sizes
+                    f"cv/{name}",
+                    values,
+                    higher_is_better=better[name],
+                    bounds=(0.0, 1.0),
+                    num_train=num_train,
+                    num_test=num_test,
                 )
                 for name, values in by_name.items()
             }
@@ -132,7 +147,12 @@ def repeat_splits(table: pl.DataFrame, schema: LenderSchema, config: CreditConfi
         "comparisons": {
             model: {
                 name: repeated_comparison(
-                    name, scores[NETWORK][name], values, higher_is_better=better[name], **sizes
+                    name,
+                    scores[NETWORK][name],
+                    values,
+                    higher_is_better=better[name],
+                    num_train=num_train,
+                    num_test=num_test,
                 )
                 for name, values in by_name.items()
             }
@@ -164,39 +184,47 @@ def audit_fairness(
     repaid = 1 - outcomes(test)
     return [
         audit_groups(
-            repaid, approved, _groups(test[column.name], column), attribute=column.title,
-            probability=1.0 - probability, seed=config.seed,
+            repaid,
+            approved,
+            _groups(test[column.name], column),
+            attribute=column.title,
+            probability=1.0 - probability,
+            seed=config.seed,
         ).to_json()
         for column in scorer.schema.protected
         if column.name in test.columns
-    ]  # fmt: skip
+    ]
 
 
 def _groups(values: pl.Series, column: ProtectedColumn) -> np.ndarray:
     """Group names: bands for numbers, meanings for levels, `missing` where nothing is known."""
     if not column.upper_edges:
-        meanings = {level: meaning for level, meaning in column.levels.items()}
-        names = values.cast(pl.String).replace(meanings)
-        return names.fill_null("missing").to_numpy()
+        return values.cast(pl.String).replace(dict(column.levels)).fill_null("missing").to_numpy()
     numbers = values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
     edges = np.array(column.upper_edges)
     names = [f"up to {edges[0]:g}"]
-    names += [f"over {low:g} to {high:g}" for low, high in zip(edges, edges[1:], strict=False)]
+    names += [f"over {low:g} to {high:g}" for low, high in pairwise(edges)]
     names += [f"over {edges[-1]:g}"]
     banded = np.array(names, dtype=object)[np.searchsorted(edges, np.nan_to_num(numbers), side="left")]
     return np.where(np.isnan(numbers), "missing", banded)
 
 
 def evaluation_document(
-    scorer: Scorer, validation: pl.DataFrame, test: pl.DataFrame, predictions: pl.DataFrame,
-    repeated: Mapping[str, Any] | None, config: CreditConfig,
-) -> dict[str, Any]:  # fmt: skip
+    scorer: Scorer,
+    validation: pl.DataFrame,
+    test: pl.DataFrame,
+    predictions: pl.DataFrame,
+    repeated: Mapping[str, Any] | None,
+    config: CreditConfig,
+) -> dict[str, Any]:
     """Everything that report, card, gate and summary say about the numbers, as plain values."""
     y, probability = predictions["defaulted"].to_numpy(), predictions[NETWORK].to_numpy()
     metrics = test_metrics(predictions, config)
     comparisons = compare_on_test(predictions, config)
     deciding = repeated["comparisons"] if repeated else comparisons
-    headline = repeated["metrics"][NETWORK]["cv/roc_auc"].metric if repeated else metrics[NETWORK]["test/roc_auc"]
+    headline = (
+        repeated["metrics"][NETWORK]["cv/roc_auc"].metric if repeated else metrics[NETWORK]["test/roc_auc"]
+    )
     judged = verdict(
         "The network",
         headline,

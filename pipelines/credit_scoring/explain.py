@@ -29,7 +29,9 @@ _SHAPLEY_ROWS, _SHAPLEY_COALITIONS, _SHAPLEY_BACKGROUND = 12, 256, 40
 _TRUTH_ROWS, _TRUTH_COALITIONS = 40, 512
 
 
-def reference_rows(training: pl.DataFrame, probability: np.ndarray, config: CreditConfig, cut_off: float) -> pl.DataFrame:
+def reference_rows(
+    training: pl.DataFrame, probability: np.ndarray, config: CreditConfig, cut_off: float
+) -> pl.DataFrame:
     """The applicants that others are compared with, drawn from training; the same for every explanation."""
     pool = np.arange(len(training))
     if config.explanation.reference == "approved" and (probability < cut_off).sum() >= 10:
@@ -53,9 +55,15 @@ def _faithfulness(scorer: Scorer, frame: pl.DataFrame, attribution: Attribution,
         return deep_shap(network.members(), rows, background, target=TARGET).grouped(slots)
 
     return check(
-        _on_encoded(scorer), attribution, rows, background,
-        groups=slots, model=scorer.network, explain=explain, seed=seed,  # type: ignore[arg-type]
-    )  # fmt: skip
+        _on_encoded(scorer),
+        attribution,
+        rows,
+        background,
+        groups=slots,
+        model=scorer.network,
+        explain=explain,
+        seed=seed,  # type: ignore[arg-type]
+    )
 
 
 def _on_encoded(scorer: Scorer):  # type: ignore[no-untyped-def]
@@ -81,9 +89,11 @@ def shapley_agreement(scorer: Scorer, frame: pl.DataFrame, *, seed: int) -> dict
     )
     found = agreement(fast, sampled)
     return {
-        "rows": len(rows), "spearman": found.spearman, "same_first": found.same_first,
+        "rows": len(rows),
+        "spearman": found.spearman,
+        "same_first": found.same_first,
         "relative_difference": found.relative_difference,
-    }  # fmt: skip
+    }
 
 
 def truth_agreement(scorer: Scorer, frame: pl.DataFrame, *, seed: int) -> dict[str, float]:
@@ -116,7 +126,11 @@ def truth_agreement(scorer: Scorer, frame: pl.DataFrame, *, seed: int) -> dict[s
 
 
 def reason_stability(
-    scorer: Scorer, training: pl.DataFrame, validation: pl.DataFrame, frame: pl.DataFrame, config: CreditConfig
+    scorer: Scorer,
+    training: pl.DataFrame,
+    validation: pl.DataFrame,
+    frame: pl.DataFrame,
+    config: CreditConfig,
 ) -> dict[str, float] | None:
     """Trains the network again with other seeds and counts whose reasons change; None when there is no one to ask.
 
@@ -130,12 +144,17 @@ def reason_stability(
     original = _codes(scorer, asked)
     flips, overlaps = [], []
     for number in range(1, config.explanation.stability_seeds + 1):
-        features, result = train_network(training, validation, scorer.schema, config, seed=config.seed + 1000 * number)
+        features, result = train_network(
+            training, validation, scorer.schema, config, seed=config.seed + 1000 * number
+        )
         twin = Scorer(
-            schema=scorer.schema, config=scorer.config, features=features,
+            schema=scorer.schema,
+            config=scorer.config,
+            features=features,
             network=result.model,  # type: ignore[arg-type]
-            calibration=scorer.calibration, background=scorer.background,
-        )  # fmt: skip
+            calibration=scorer.calibration,
+            background=scorer.background,
+        )
         for before, after in zip(original, _codes(twin, asked), strict=True):
             flips.append(before[:1] != after[:1])
             overlaps.append(len(set(before) & set(after)) / max(len(set(before) | set(after)), 1))
@@ -166,11 +185,15 @@ def recourse_summary(
         "declined": len(declined),
         "with_recourse": len(found),
         "one_change": sum(len(recourse.changes) == 1 for recourse in found),
-        "median_effort": float(np.median([r.effort for r in found if r.effort is not None])) if found else None,
+        "median_effort": float(np.median([r.effort for r in found if r.effort is not None]))
+        if found
+        else None,
         "examples": [_recourse_json(recourse) for recourse in found[:3]],
     }
     if truth_is_known and found:
-        summary["lowers_true_risk"] = float(np.mean([_lowers_true_risk(declined, recourse) for recourse in found]))
+        summary["lowers_true_risk"] = float(
+            np.mean([_lowers_true_risk(declined, recourse) for recourse in found])
+        )
     return summary
 
 
@@ -186,7 +209,9 @@ def _recourse_json(recourse: Recourse) -> dict[str, Any]:
 
 def _lowers_true_risk(declined: pl.DataFrame, recourse: Recourse) -> bool:
     before = declined.filter(pl.col("application_id") == recourse.application_id)
-    changed = [pl.lit(new).cast(before.schema[name]).alias(name) for name, (_, new) in recourse.changes.items()]
+    changed = [
+        pl.lit(new).cast(before.schema[name]).alias(name) for name, (_, new) in recourse.changes.items()
+    ]
     return bool(true_log_odds(before.with_columns(changed))[0] < true_log_odds(before)[0])
 
 

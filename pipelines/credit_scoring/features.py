@@ -50,7 +50,9 @@ class NumericEncoding(BaseModel):
         if self.num_bins:
             edges = np.array(self.edges)
             pieces = (values[:, None] - edges[:-1]) / np.diff(edges)
-            encoded[:, : self.num_bins] = np.where(amount[:, None], 2.0 * np.clip(pieces, 0.0, 1.0) - 1.0, 0.0)
+            encoded[:, : self.num_bins] = np.where(
+                amount[:, None], 2.0 * np.clip(pieces, 0.0, 1.0) - 1.0, 0.0
+            )
         encoded[:, self.num_bins : -1] = special
         encoded[:, -1] = missing
         return encoded
@@ -147,7 +149,9 @@ def _fit_numeric(values: pl.Series, column: NumericColumn, config: ModelConfig) 
     numbers = _floats(values)
     amounts = numbers[~np.isnan(numbers) & ~np.isin(numbers, codes)]
     num_bins = int(np.clip(len(amounts) // config.min_rows_per_bin, 1, config.num_bins))
-    edges = np.unique(np.quantile(amounts, np.linspace(0.0, 1.0, num_bins + 1))) if len(amounts) else np.array([])
+    edges = (
+        np.unique(np.quantile(amounts, np.linspace(0.0, 1.0, num_bins + 1))) if len(amounts) else np.array([])
+    )
     return NumericEncoding(
         name=column.name,
         edges=tuple(edges.tolist()) if len(edges) > 1 else (),

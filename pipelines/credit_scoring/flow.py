@@ -51,7 +51,9 @@ def run(
         return summary.model_copy(update={"seconds": this_run.seconds})
 
 
-def score(input_path: Path, output_path: Path, *, version: str = "champion", explain: bool = False) -> BaseModel:
+def score(
+    input_path: Path, output_path: Path, *, version: str = "champion", explain: bool = False
+) -> BaseModel:
     """Score a table with a published model and write decisions beside drift and quarantine."""
     started = time.perf_counter()
     with running():

@@ -28,53 +28,99 @@ SCHEMA = LenderSchema(
     name="synthetic",
     numeric=(
         NumericColumn(
-            name="monthly_income", unit="EUR/month", label="monthly net income", minimum=0, may_change="up",
+            name="monthly_income",
+            unit="EUR/month",
+            label="monthly net income",
+            minimum=0,
+            may_change="up",
             reason="Income too low for the amount of credit requested",
         ),
         NumericColumn(
-            name="debt_to_income", unit="share of income", label="debt service to income", minimum=0, maximum=3,
-            risk="rises", may_change="down", reason="Existing obligations too high in relation to income",
+            name="debt_to_income",
+            unit="share of income",
+            label="debt service to income",
+            minimum=0,
+            maximum=3,
+            risk="rises",
+            may_change="down",
+            reason="Existing obligations too high in relation to income",
         ),
         NumericColumn(
-            name="loan_amount", unit="EUR", label="loan amount", minimum=100, may_change="down",
+            name="loan_amount",
+            unit="EUR",
+            label="loan amount",
+            minimum=100,
+            may_change="down",
             reason="Amount of credit requested too high",
         ),
         NumericColumn(
-            name="loan_months", unit="months", label="loan term", minimum=1, maximum=120, may_change="both",
+            name="loan_months",
+            unit="months",
+            label="loan term",
+            minimum=1,
+            maximum=120,
+            may_change="both",
             reason="Term of the credit requested",
         ),
         NumericColumn(
-            name="employment_years", unit="years", label="time in current employment", minimum=0, maximum=60,
-            risk="falls", reason="Length of employment too short",
+            name="employment_years",
+            unit="years",
+            label="time in current employment",
+            minimum=0,
+            maximum=60,
+            risk="falls",
+            reason="Length of employment too short",
         ),
         NumericColumn(
-            name="savings", unit="EUR", label="savings", minimum=0, may_change="up",
+            name="savings",
+            unit="EUR",
+            label="savings",
+            minimum=0,
+            may_change="up",
             reason="Savings insufficient or not stated",
         ),
         NumericColumn(
-            name="months_since_delinquency", unit="months", label="months since last delinquency", minimum=0,
-            special_codes={NEVER_DELINQUENT: "never delinquent"}, reason="Time since delinquency too recent",
+            name="months_since_delinquency",
+            unit="months",
+            label="months since last delinquency",
+            minimum=0,
+            special_codes={NEVER_DELINQUENT: "never delinquent"},
+            reason="Time since delinquency too recent",
         ),
         NumericColumn(
-            name="card_utilisation", unit="share of limit", label="use of card limits", minimum=0, maximum=2,
-            risk="rises", may_change="down", reason="Proportion of card limits in use too high",
+            name="card_utilisation",
+            unit="share of limit",
+            label="use of card limits",
+            minimum=0,
+            maximum=2,
+            risk="rises",
+            may_change="down",
+            reason="Proportion of card limits in use too high",
         ),
         NumericColumn(
-            name="recent_inquiries", unit="inquiries in 6 months", label="recent credit inquiries", minimum=0,
-            maximum=50, reason="Number of recent inquiries on credit bureau report",
+            name="recent_inquiries",
+            unit="inquiries in 6 months",
+            label="recent credit inquiries",
+            minimum=0,
+            maximum=50,
+            reason="Number of recent inquiries on credit bureau report",
         ),
     ),
     categorical=(
         CategoricalColumn(
-            name="housing", levels={"owner": "owner", "tenant": "tenant", "family": "lives with family"},
+            name="housing",
+            levels={"owner": "owner", "tenant": "tenant", "family": "lives with family"},
             reason="Housing situation",
         ),
         CategoricalColumn(
-            name="education", levels={"basic": "basic", "vocational": "vocational", "university": "university"},
+            name="education",
+            levels={"basic": "basic", "vocational": "vocational", "university": "university"},
             reason="Level of training",
         ),
         CategoricalColumn(
-            name="guarantor", levels={"none": "none", "guarantor": "guarantor"}, may_change=True,
+            name="guarantor",
+            levels={"none": "none", "guarantor": "guarantor"},
+            may_change=True,
             reason="No sufficient guarantor",
         ),
         CategoricalColumn(
@@ -107,17 +153,28 @@ def _applicants(num_rows: int, rng: np.random.Generator) -> dict[str, np.ndarray
     debt_to_income = np.clip(rng.gamma(2.2, 0.17, num_rows) + 0.12 * utilisation, 0, 2.5)
     inquiries = rng.poisson(0.5 + 1.6 * utilisation)
     amount = np.clip(np.exp(rng.normal(np.log(income) + 1.0, 0.7, num_rows)), 300, 80_000)
-    months = rng.choice([6, 12, 18, 24, 36, 48, 60, 72], num_rows, p=[0.06, 0.16, 0.14, 0.2, 0.18, 0.12, 0.09, 0.05])
+    months = rng.choice(
+        [6, 12, 18, 24, 36, 48, 60, 72], num_rows, p=[0.06, 0.16, 0.14, 0.2, 0.18, 0.12, 0.09, 0.05]
+    )
     ever = rng.random(num_rows) < 0.12 + 0.25 * utilisation
     since = np.where(ever, rng.integers(1, 72, num_rows).astype(float), NEVER_DELINQUENT)
     return {
-        "female": female, "age": age, "education": education, "employment_years": employment,
-        "monthly_income": income.round(), "housing": housing, "savings": savings.round(),
-        "card_utilisation": utilisation.round(3), "debt_to_income": debt_to_income.round(3),
-        "recent_inquiries": inquiries.astype(float), "loan_amount": amount.round(-1),
-        "loan_months": months.astype(float), "months_since_delinquency": since,
-        "guarantor": (rng.random(num_rows) < 0.1).astype(int), "purpose": rng.choice(4, num_rows, p=[0.3, 0.2, 0.35, 0.15]),
-    }  # fmt: skip
+        "female": female,
+        "age": age,
+        "education": education,
+        "employment_years": employment,
+        "monthly_income": income.round(),
+        "housing": housing,
+        "savings": savings.round(),
+        "card_utilisation": utilisation.round(3),
+        "debt_to_income": debt_to_income.round(3),
+        "recent_inquiries": inquiries.astype(float),
+        "loan_amount": amount.round(-1),
+        "loan_months": months.astype(float),
+        "months_since_delinquency": since,
+        "guarantor": (rng.random(num_rows) < 0.1).astype(int),
+        "purpose": rng.choice(4, num_rows, p=[0.3, 0.2, 0.35, 0.15]),
+    }
 
 
 def true_log_odds(frame: pl.DataFrame) -> np.ndarray:
@@ -188,7 +245,9 @@ def generate(num_rows: int, seed: int) -> pl.DataFrame:
         }
     ).with_columns(
         savings=pl.when(pl.Series(unstated)).then(None).otherwise(pl.col("savings")),
-        employment_years=pl.when(pl.Series(unstated_employment)).then(None).otherwise(pl.col("employment_years")),
+        employment_years=pl.when(pl.Series(unstated_employment))
+        .then(None)
+        .otherwise(pl.col("employment_years")),
     )
     probability = 1.0 / (1.0 + np.exp(-true_log_odds(frame)))
     return frame.with_columns(defaulted=pl.Series((rng.random(num_rows) < probability).astype(np.int64)))

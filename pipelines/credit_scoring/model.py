@@ -13,12 +13,14 @@ Shapes: B rows, M members, I inputs, H hidden units.
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from pipelines.credit_scoring.config import ModelConfig
 from pipelines.credit_scoring.features import Features
+from shared.training.dropout import dropout
 
 
 class ConvexConcave(nn.Module):
@@ -42,13 +44,14 @@ class CreditNetwork(nn.Module):
         self.masks = [f"mask_{layer}" for layer in range(len(masks))]
         for name, mask in zip(self.masks, masks, strict=True):
             self.register_buffer(name, mask, persistent=False)
+        self.signs: Tensor
         signs = _input_signs(features, slots, num_inputs) if config.monotone else torch.zeros(num_inputs)
         self.register_buffer("signs", signs[:, None], persistent=False)
         self.monotone = bool(signs.any())
         self.activation: nn.Module = ConvexConcave() if self.monotone else nn.ReLU()
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        for mask, (num_in, num_out) in zip(masks, zip(sizes, sizes[1:], strict=False), strict=True):
+        for mask, (num_in, num_out) in zip(masks, pairwise(sizes), strict=True):
             fan_in = mask.sum(0).clamp(min=1) if mask.numel() > 1 else torch.tensor(float(num_in))
             weight = torch.rand(self.num_members, num_in, num_out, generator=generator) * 2 - 1
             self.weights.append(nn.Parameter(weight / fan_in.sqrt()))
@@ -56,7 +59,9 @@ class CreditNetwork(nn.Module):
 
     def layer_weights(self) -> list[Tensor]:
         """The weights that act, (M, in, out) a layer: masked, and of one sign where the model is monotone."""
-        weights = [weight * getattr(self, name) for weight, name in zip(self.weights, self.masks, strict=True)]
+        weights = [
+            weight * getattr(self, name) for weight, name in zip(self.weights, self.masks, strict=True)
+        ]
         if self.monotone:
             first = torch.where(self.signs == 0, weights[0], weights[0].abs() * self.signs)
             weights = [first, *(weight.abs() for weight in weights[1:])]
@@ -69,7 +74,7 @@ class CreditNetwork(nn.Module):
         for layer, (weight, bias) in enumerate(zip(weights, self.biases, strict=True)):
             h = torch.baddbmm(bias, h, weight)  # M B H
             if layer < len(weights) - 1:
-                h = nn.functional.dropout(self.activation(h), self.dropout, self.training)
+                h = dropout(self.activation(h), self.dropout, self.training)
         log_odds = h.squeeze(-1)
         return log_odds if self.training else log_odds.mean(0)
 
@@ -104,10 +109,7 @@ def _connections(
     for column, positions in enumerate(slots):
         owners[list(positions)] = column
     owner_of_layer = [owners, *(torch.arange(len(slots)).repeat_interleave(width) for width in widths)]
-    masks = [
-        (before[:, None] == after[None, :]).float()
-        for before, after in zip(owner_of_layer, owner_of_layer[1:], strict=False)
-    ]
+    masks = [(before[:, None] == after[None, :]).float() for before, after in pairwise(owner_of_layer)]
     return [*masks, torch.ones(1)], [num_inputs, *(width * len(slots) for width in widths), 1]
 
 

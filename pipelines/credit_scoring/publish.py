@@ -35,7 +35,9 @@ class Published(BaseModel):
 
     def complete(self, summary: RunSummary) -> RunSummary:
         """The run's summary with the model's place."""
-        model = PublishedModel(name=PIPELINE, version=self.version, promoted=self.promoted, bundle=self.bundle)
+        model = PublishedModel(
+            name=PIPELINE, version=self.version, promoted=self.promoted, bundle=self.bundle
+        )
         return summary.model_copy(
             update={"run_id": self.run_id, "model": model, "report": f"{self.bundle}/report.html"}
         )

@@ -136,7 +136,11 @@ def _changes(
     if isinstance(column, CategoricalColumn):
         levels = next(e.levels for e in scorer.features.categorical if e.name == column.name)
         # one level further is a whole step: as much effort as overtaking half of the others
-        return [_Change(column.name, level, 0.5) for level in levels if level != current] if column.may_change else []
+        return (
+            [_Change(column.name, level, 0.5) for level in levels if level != current]
+            if column.may_change
+            else []
+        )
     if column.may_change is None or current is None or float(current) in column.special_codes:
         return []
     edges = np.array(next(e.edges for e in scorer.features.numeric if e.name == column.name))

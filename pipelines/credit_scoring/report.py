@@ -111,7 +111,9 @@ def run_report(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocuments,
         TITLES,
         model_title="Network",
         verdict_kind=kinds[evidence.evaluation["verdict"]["beats"]],
-        notes=["Intervals: bootstrap over applicants. Baselines are fitted on training and validation rows together."],
+        notes=[
+            "Intervals: bootstrap over applicants. Baselines are fitted on training and validation rows together."
+        ],
     )
     sections = [
         results,
@@ -132,10 +134,14 @@ def run_report(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocuments,
             title="Credit scoring: validation report",
             subtitle=QUESTION,
             sections=sections,
-            facts={"Data": summary.source, "Preset": summary.preset, "Contract": summary.contract,
-                   "Model": f"{scorer.config.model.kind}, {scorer.config.model.num_members} members"},
+            facts={
+                "Data": summary.source,
+                "Preset": summary.preset,
+                "Contract": summary.contract,
+                "Model": f"{scorer.config.model.kind}, {scorer.config.model.num_members} members",
+            },
         )
-    )  # fmt: skip
+    )
 
 
 def _repeated_section(evidence: EvidenceDocuments) -> list[Section]:
@@ -146,14 +152,24 @@ def _repeated_section(evidence: EvidenceDocuments) -> list[Section]:
     for model, metrics in repeated["metrics"].items():
         auc, brier = metrics["cv/roc_auc"], metrics["cv/brier"]
         deviation = repeated["standard_deviations"][model]["cv/roc_auc"]
-        rows.append([
-            readable(model), auc["value"], _range(auc), deviation, brier["value"], _range(brier),
-        ])  # fmt: skip
+        rows.append(
+            [
+                readable(model),
+                auc["value"],
+                _range(auc),
+                deviation,
+                brier["value"],
+                _range(brier),
+            ]
+        )
     columns: list[Column | str] = [
-        "Model", Column("ROC-AUC", number=True, digits=3), Column("95 % interval", number=True),
-        Column("SD over splits", number=True, digits=3), Column("Brier score", number=True, digits=3),
+        "Model",
+        Column("ROC-AUC", number=True, digits=3),
         Column("95 % interval", number=True),
-    ]  # fmt: skip
+        Column("SD over splits", number=True, digits=3),
+        Column("Brier score", number=True, digits=3),
+        Column("95 % interval", number=True),
+    ]
     text = (
         f"A single test part of a table this small says little. These are means over {repeated['splits']} splits of "
         "repeated two-fold cross-validation, with intervals corrected for the overlap of the training halves (Nadeau "
@@ -175,13 +191,18 @@ def _discrimination_section(evidence: EvidenceDocuments) -> Section:
     return Section(
         "Discrimination",
         [
-            Figure(figures.roc(y, scores), "ROC curves on the test part; the area is in the legend.", "ROC curves"),
             Figure(
-                figures.precision_recall(y, scores), "Precision and recall for defaults on the test part.",
+                figures.roc(y, scores),
+                "ROC curves on the test part; the area is in the legend.",
+                "ROC curves",
+            ),
+            Figure(
+                figures.precision_recall(y, scores),
+                "Precision and recall for defaults on the test part.",
                 "Precision-recall curves",
             ),
         ],
-    )  # fmt: skip
+    )
 
 
 def _calibration_section(evidence: EvidenceDocuments) -> Section:
@@ -189,19 +210,26 @@ def _calibration_section(evidence: EvidenceDocuments) -> Section:
     ece = evaluation["metrics"][NETWORK]["test/ece"]["value"]
     floor = evaluation["ece_noise_floor"]
     rows = [
-        [row["bin"] + 1, round(row["n"]), row["mean_predicted"], row["observed_rate"],
-         f"{row['low']:.3f} to {row['high']:.3f}"]
+        [
+            row["bin"] + 1,
+            round(row["n"]),
+            row["mean_predicted"],
+            row["observed_rate"],
+            f"{row['low']:.3f} to {row['high']:.3f}",
+        ]
         for row in evaluation["calibration_table"]
-    ]  # fmt: skip
+    ]
     text = (
         f"Calibrated on the validation part: {evidence.calibration_reason}. The calibration error on the test part is "
         f"{ece:.3f}; a perfectly calibrated model of this kind would show about {floor:.3f} by chance alone."
     )
     columns: list[Column | str] = [
-        Column("Tenth", number=True), Column("Applicants", number=True),
-        Column("Mean probability", number=True, digits=3), Column("Default rate", number=True, digits=3),
+        Column("Tenth", number=True),
+        Column("Applicants", number=True),
+        Column("Mean probability", number=True, digits=3),
+        Column("Default rate", number=True, digits=3),
         Column("95 % interval", number=True),
-    ]  # fmt: skip
+    ]
     reliability = figures.reliability(predictions["defaulted"].to_numpy(), predictions[NETWORK].to_numpy())
     blocks: list[Block] = [
         Paragraph(text),
@@ -241,18 +269,28 @@ def _decision_section(scorer: Scorer, evidence: EvidenceDocuments) -> Section:
             KeyValues(facts),
             Figure(
                 figures.score_distribution(
-                    predictions["defaulted"].to_numpy(), probability, cut_offs=cut_offs,
-                    class_names=("repaid", "defaulted"), score_name="Probability of default",
+                    predictions["defaulted"].to_numpy(),
+                    probability,
+                    cut_offs=cut_offs,
+                    class_names=("repaid", "defaulted"),
+                    score_name="Probability of default",
                 ),
-                "Probabilities of those who repaid and those who defaulted, test part.", "Score distribution",
+                "Probabilities of those who repaid and those who defaulted, test part.",
+                "Score distribution",
             ),
             Figure(
-                figures.cost_curve(thresholds, {"network": cost}, chosen=rule.cut_off, x="Cut-off (probability)",
-                                   unit="per applicant"),
-                "Cost per applicant over the cut-off, test part.", "Cost curve",
+                figures.cost_curve(
+                    thresholds,
+                    {"network": cost},
+                    chosen=rule.cut_off,
+                    x="Cut-off (probability)",
+                    unit="per applicant",
+                ),
+                "Cost per applicant over the cut-off, test part.",
+                "Cost curve",
             ),
         ],
-    )  # fmt: skip
+    )
 
 
 def _fairness_sections(evidence: EvidenceDocuments) -> list[Section]:
@@ -276,23 +314,35 @@ def _group_table(audit: Mapping[str, Any]) -> Table:
         return "–" if metric["value"] is None else f"{metric['value']:.3f}\n{_range(metric)}"
 
     rows = [
-        [group["group"], group["n"], cell(group, "selection_rate"), cell(group, "true_positive_rate"),
-         cell(group, "false_positive_rate"), cell(group, "calibration_gap"), group["too_small"] or ""]
+        [
+            group["group"],
+            group["n"],
+            cell(group, "selection_rate"),
+            cell(group, "true_positive_rate"),
+            cell(group, "false_positive_rate"),
+            cell(group, "calibration_gap"),
+            group["too_small"] or "",
+        ]
         for group in audit["groups"]
-    ]  # fmt: skip
+    ]
     columns: list[Column | str] = [
-        audit["attribute"][:1].upper() + audit["attribute"][1:], Column("Applicants", number=True),
-        Column("Approved", number=True), Column("Approved of those who repay", number=True),
-        Column("Approved of those who default", number=True), Column("Calibration gap (repayment)", number=True), "Note",
-    ]  # fmt: skip
+        audit["attribute"][:1].upper() + audit["attribute"][1:],
+        Column("Applicants", number=True),
+        Column("Approved", number=True),
+        Column("Approved of those who repay", number=True),
+        Column("Approved of those who default", number=True),
+        Column("Calibration gap (repayment)", number=True),
+        "Note",
+    ]
     return Table(columns, rows, f"By {audit['attribute']}, with 95 % intervals")
 
 
 def _gap_callout(audit: Mapping[str, Any]) -> Callout:
     names = {
-        "selection_ratio": "four-fifths ratio", "equal_opportunity": "approval gap among those who repay",
+        "selection_ratio": "four-fifths ratio",
+        "equal_opportunity": "approval gap among those who repay",
         "equalised_odds": "largest gap in error rates",
-    }  # fmt: skip
+    }
     parts, found = [], False
     for key, name in names.items():
         gap = audit["gaps"][key]
@@ -301,7 +351,9 @@ def _gap_callout(audit: Mapping[str, Any]) -> Callout:
             continue
         found = found or gap["finding"] == "gap"
         pair = f"{gap['lowest']} against {gap['highest']}"
-        parts.append(f"{name} {gap['value']:.2f} ({gap['low']:.2f} to {gap['high']:.2f}; {pair}): {gap['finding']}")
+        parts.append(
+            f"{name} {gap['value']:.2f} ({gap['low']:.2f} to {gap['high']:.2f}; {pair}): {gap['finding']}"
+        )
     return Callout("warning" if found else "neutral", ". ".join(parts) + ".", audit["attribute"])
 
 
@@ -325,14 +377,15 @@ def _explanation_section(scorer: Scorer, evidence: EvidenceDocuments, test: pl.D
         ),
         Figure(
             explanation_figures.importance_bars(titles, values, unit="log-odds"),
-            "Mean absolute contribution to the log-odds of default.", "Importance of the columns",
+            "Mean absolute contribution to the log-odds of default.",
+            "Importance of the columns",
         ),
         Figure(
             explanation_figures.beeswarm(titles, values, _numbers(scorer, rows, names), unit="log-odds"),
             "Each dot is an applicant; colour is the value of the column, grey where it is no number.",
             "Contributions by column",
         ),
-    ]  # fmt: skip
+    ]
     blocks += [_example(scorer, rows, values, names, name, row) for name, row in document["examples"].items()]
     if document["stability"]:
         blocks.append(Paragraph(_stability_text(document["stability"])))
@@ -360,16 +413,23 @@ def _example(
     decision = scorer.score(applicant).row(0, named=True)
     reasons = [decision[f"reason_{i}_text"] for i in range(1, 5) if decision[f"reason_{i}_text"]]
     svg = explanation_figures.waterfall(
-        [scorer.schema.feature(name).title for name in names], values[row],
-        base_value=float(np.asarray(explained.base_value)), unit="log-odds", values=shown,
-    )  # fmt: skip
+        [scorer.schema.feature(name).title for name in names],
+        values[row],
+        base_value=float(np.asarray(explained.base_value)),
+        unit="log-odds",
+        values=shown,
+    )
     blocks: list[Block] = [
-        KeyValues({
-            "Application": decision["application_id"], "Probability of default": decision["probability_of_default"],
-            "Points": decision["score_points"], "Decision": decision["decision"],
-        }),
+        KeyValues(
+            {
+                "Application": decision["application_id"],
+                "Probability of default": decision["probability_of_default"],
+                "Points": decision["score_points"],
+                "Decision": decision["decision"],
+            }
+        ),
         Figure(svg, "From the reference applicants to this one, log-odds of default.", f"Waterfall, {what}"),
-    ]  # fmt: skip
+    ]
     if reasons:
         blocks += [Paragraph("Reasons in the letter:"), Bullets(reasons)]
     return Details(f"An applicant of {what}" if "risk" in what else f"An applicant {what}", blocks)
@@ -412,14 +472,24 @@ def _recourse_section(scorer: Scorer, evidence: EvidenceDocuments) -> list[Secti
     if "lowers_true_risk" in recourse:
         text += f" On the generator, {recourse['lowers_true_risk']:.0%} of these changes lower the true risk as well."
     rows = [
-        [example["application_id"], example["probability"], example["new_probability"], _change_text(scorer, name, values)]
+        [
+            example["application_id"],
+            example["probability"],
+            example["new_probability"],
+            _change_text(scorer, name, values),
+        ]
         for example in recourse["examples"]
         for name, values in example["changes"].items()
-    ]  # fmt: skip
+    ]
     columns: list[Column | str] = [
-        "Application", Column("Probability now", number=True, digits=3), Column("After", number=True, digits=3), "Change",
-    ]  # fmt: skip
-    return [Section("Recourse", [Paragraph(text), Table(columns, rows, "Examples: one line a changed column")])]
+        "Application",
+        Column("Probability now", number=True, digits=3),
+        Column("After", number=True, digits=3),
+        "Change",
+    ]
+    return [
+        Section("Recourse", [Paragraph(text), Table(columns, rows, "Examples: one line a changed column")])
+    ]
 
 
 def _change_text(scorer: Scorer, name: str, values: Sequence[Any]) -> str:
@@ -431,11 +501,13 @@ def _change_text(scorer: Scorer, name: str, values: Sequence[Any]) -> str:
 def _data_section(evidence: EvidenceDocuments) -> Section:
     clean = "no leak found" if not evidence.audit else " ".join(evidence.audit)
     blocks: list[Block] = [
-        KeyValues({
-            "Split": evidence.split,
-            "Leak audit": f"{clean} (looked for: {', '.join(readable(c).lower() for c in evidence.audit_checks)})",
-        }),
-    ]  # fmt: skip
+        KeyValues(
+            {
+                "Split": evidence.split,
+                "Leak audit": f"{clean} (looked for: {', '.join(readable(c).lower() for c in evidence.audit_checks)})",
+            }
+        ),
+    ]
     if evidence.notes:
         blocks.append(Bullets(list(evidence.notes)))
     if evidence.quarantine is not None:
@@ -448,15 +520,19 @@ def _data_section(evidence: EvidenceDocuments) -> Section:
 def _training_section(evidence: EvidenceDocuments) -> Section:
     training = evidence.training
     curve = run_figures.training_curves(
-        [{"epoch": row["epoch"], "train/loss": row["train_loss"], "validation/loss": row["loss"]}
-         for row in training["history"]],
+        [
+            {"epoch": row["epoch"], "train/loss": row["train_loss"], "validation/loss": row["loss"]}
+            for row in training["history"]
+        ],
         best_epoch=training["best_epoch"],
-    )  # fmt: skip
+    )
     text = (
         f"{training['epochs']} epochs on {training['device']}, {training['precision']}, {training['tier']} "
         f"({training['tier_reason']}). The epoch of the lowest validation log loss was kept."
     )
-    return Section("Training", [Paragraph(text), Figure(curve, "Log loss by epoch, nats.", "Training curves")])
+    return Section(
+        "Training", [Paragraph(text), Figure(curve, "Log loss by epoch, nats.", "Training curves")]
+    )
 
 
 def run_model_card(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocuments) -> str:
@@ -471,13 +547,20 @@ def run_model_card(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocume
         CardFacts(
             title="Credit scoring: probability of default",
             question=QUESTION,
-            details={"Kind": scorer.config.model.kind, "Members": scorer.config.model.num_members,
-                     "Inputs": len(scorer.schema.features)},
-            intended_use=["Estimating the probability of default of applicants like those in the training table, with "
-                          "reasons, for a lender's decision that a person can review."],
-            out_of_scope=["Fully automatic refusal without a person to turn to.",
-                          "Applicants of another product, market or period than the training table.",
-                          "Any purpose other than credit, such as insurance, employment or housing."],
+            details={
+                "Kind": scorer.config.model.kind,
+                "Members": scorer.config.model.num_members,
+                "Inputs": len(scorer.schema.features),
+            },
+            intended_use=[
+                "Estimating the probability of default of applicants like those in the training table, with "
+                "reasons, for a lender's decision that a person can review."
+            ],
+            out_of_scope=[
+                "Fully automatic refusal without a person to turn to.",
+                "Applicants of another product, market or period than the training table.",
+                "Any purpose other than credit, such as insurance, employment or housing.",
+            ],
             factors=[f"Protected attributes audited: {protected}. None is an input."],
             split=[f"Split {evidence.split}."],
             calibration=[f"{evidence.calibration_reason}."],
@@ -489,4 +572,4 @@ def run_model_card(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocume
         ),
         summary,
         TITLES,
-    )  # fmt: skip
+    )

@@ -21,9 +21,12 @@ COMMON_COLUMNS = ("application_id", "defaulted", "application_date", "group_id")
 # Names under which lawful-discrimination attributes usually arrive. An undeclared table must not turn them
 # into features by accident; a declared schema says for itself what they are.
 PROTECTED_NAMES = frozenset(
-    "sex gender age age_years birth_year date_of_birth race ethnicity nationality religion marital_status "
-    "marriage foreign_worker disability pregnancy personal_status_sex".split()
-)
+    {
+        "sex", "gender", "age", "age_years", "birth_year", "date_of_birth", "race", "ethnicity", "nationality",
+        "religion", "marital_status", "marriage", "foreign_worker", "disability", "pregnancy",
+        "personal_status_sex",
+    }
+)  # fmt: skip
 
 
 class _Column(BaseModel):
@@ -76,6 +79,48 @@ class ProtectedColumn(_Column):
     levels: Mapping[str, str] = Field(default_factory=dict, description="values and their meaning")
 
 
+class ColumnMap(BaseModel):
+    """How a user's own table becomes the contract's table (`--set data.columns=FILE.yaml`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    application_id: str | None = Field(
+        None, description="column that identifies an application; None: row number"
+    )
+    defaulted: str | None = Field(None, description="outcome column; needed for training")
+    default_value: Any = Field(1, description="value of the outcome column that means default")
+    repaid_value: Any = Field(0, description="value of the outcome column that means no default")
+    application_date: str | None = Field(None, description="date column; when given, the split follows time")
+    group_id: str | None = Field(None, description="applicant id when one applicant has several applications")
+    separator: str | None = Field(None, description="field separator of a text file; None: found by itself")
+    names: tuple[str, ...] | None = Field(None, description="column names of a file without a header")
+    numeric: tuple[NumericColumn, ...] = ()
+    categorical: tuple[CategoricalColumn, ...] = ()
+    protected: tuple[ProtectedColumn, ...] = ()
+    rename: Mapping[str, str] = Field(default_factory=dict, description="column in the file -> name here")
+
+    @property
+    def common_sources(self) -> dict[str, str | None]:
+        """The contract's common columns and the file's columns behind them."""
+        return {name: getattr(self, name) for name in COMMON_COLUMNS}
+
+    @property
+    def declares_features(self) -> bool:
+        """Whether the map says which columns are features; otherwise they are inferred."""
+        return bool(self.numeric or self.categorical)
+
+    def schema_for(self, frame: pl.DataFrame, name: str) -> "LenderSchema":
+        """The declared schema, or the inferred one where nothing is declared; `frame` has only feature columns."""
+        declared = self if self.declares_features else infer_columns(frame, name)
+        columns = {"numeric": declared.numeric, "categorical": declared.categorical}
+        return LenderSchema(
+            name=name,
+            **columns,
+            protected=declared.protected,
+            reading=self.model_copy(update={"numeric": (), "categorical": (), "protected": ()}),
+        )
+
+
 class LenderSchema(BaseModel):
     """The lender's part of the contract; travels in the bundle so that scoring checks the same columns."""
 
@@ -86,13 +131,16 @@ class LenderSchema(BaseModel):
     numeric: tuple[NumericColumn, ...] = ()
     categorical: tuple[CategoricalColumn, ...] = ()
     protected: tuple[ProtectedColumn, ...] = ()
+    reading: ColumnMap = Field(ColumnMap(), description="how the lender's files become the contract's table")
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> "LenderSchema":
         names = [column.name for column in (*self.numeric, *self.categorical, *self.protected)]
         twice = sorted({name for name in names if names.count(name) > 1 or name in COMMON_COLUMNS})
         if twice:
-            raise ValueError(f"Expected each column once. Received more than one declaration of {', '.join(twice)}.")
+            raise ValueError(
+                f"Expected each column once. Received more than one declaration of {', '.join(twice)}."
+            )
         if not self.features:
             raise ValueError("Expected at least one numeric or categorical feature. Received none.")
         return self
@@ -137,7 +185,10 @@ def _numeric_property(column: NumericColumn) -> Property:
 
 def _categorical_property(column: CategoricalColumn) -> Property:
     return Property(
-        name=column.name, logical_type="string", description=column.title, valid_values=tuple(column.levels) or None
+        name=column.name,
+        logical_type="string",
+        description=column.title,
+        valid_values=tuple(column.levels) or None,
     )
 
 
@@ -150,58 +201,24 @@ def _protected_property(column: ProtectedColumn) -> Property:
     )
 
 
-def infer_schema(frame: pl.DataFrame, name: str) -> LenderSchema:
-    """The schema of an undeclared table: numbers are numeric features, text is categorical.
+def infer_columns(frame: pl.DataFrame, name: str) -> ColumnMap:
+    """The columns of an undeclared table: numbers are numeric features, text is categorical.
 
     Columns that carry the usual name of a protected attribute are set aside for the audit. Declare the columns
     (`--set data.columns=columns.yaml`) to say otherwise, and to name units, special codes and directions.
     """
     numeric, categorical, protected = [], [], []
     for column, dtype in frame.schema.items():
-        if column in COMMON_COLUMNS:
-            continue
         if column.lower() in PROTECTED_NAMES:
-            protected.append(ProtectedColumn(name=column, upper_edges=(25, 40, 60) if dtype.is_numeric() else ()))
+            edges = (25.0, 40.0, 60.0) if dtype.is_numeric() else ()
+            protected.append(ProtectedColumn(name=column, upper_edges=edges))
         elif dtype.is_numeric():
             numeric.append(NumericColumn(name=column))
-        else:
+        elif dtype in (pl.String, pl.Boolean, pl.Categorical, pl.Enum):
             categorical.append(CategoricalColumn(name=column))
     if not numeric and not categorical:
         raise RequestError(
             f"Expected feature columns in {name}. Received only {', '.join(frame.columns) or 'no columns'}.\n"
             "Add the applicants' features, or declare them with --set data.columns=columns.yaml."
         )
-    return LenderSchema(
-        name=name, numeric=tuple(numeric), categorical=tuple(categorical), protected=tuple(protected)
-    )
-
-
-class ColumnMap(BaseModel):
-    """How a user's own table becomes the contract's table (`--set data.columns=FILE.yaml`)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    application_id: str | None = Field(None, description="column that identifies an application; None: row number")
-    defaulted: str | None = Field(None, description="outcome column; needed for training")
-    default_value: Any = Field(1, description="value of the outcome column that means default")
-    repaid_value: Any = Field(0, description="value of the outcome column that means no default")
-    application_date: str | None = Field(None, description="date column; when given, the split follows time")
-    group_id: str | None = Field(None, description="applicant id when one applicant has several applications")
-    separator: str | None = Field(None, description="field separator of a text file; None: found by itself")
-    numeric: tuple[NumericColumn, ...] = ()
-    categorical: tuple[CategoricalColumn, ...] = ()
-    protected: tuple[ProtectedColumn, ...] = ()
-    rename: Mapping[str, str] = Field(default_factory=dict, description="column in the file -> name here")
-
-    @property
-    def declares_features(self) -> bool:
-        """Whether the map says which columns are features; otherwise they are inferred."""
-        return bool(self.numeric or self.categorical)
-
-    def schema_for(self, frame: pl.DataFrame, name: str) -> LenderSchema:
-        """The declared schema, or the inferred one where nothing is declared."""
-        if not self.declares_features:
-            return infer_schema(frame, name)
-        return LenderSchema(
-            name=name, numeric=self.numeric, categorical=self.categorical, protected=self.protected
-        )
+    return ColumnMap(numeric=tuple(numeric), categorical=tuple(categorical), protected=tuple(protected))

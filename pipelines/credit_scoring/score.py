@@ -56,8 +56,10 @@ class Scorer:
         from safetensors.torch import save_file
 
         (folder / "config.json").write_text(self.config.model_dump_json(indent=1))
-        save_file({name: tensor.contiguous() for name, tensor in self.network.state_dict().items()},
-                  folder / "model.safetensors")  # fmt: skip
+        save_file(
+            {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()},
+            folder / "model.safetensors",
+        )
         self.save_features(folder / "features")
 
     def save_features(self, folder: Path) -> None:
@@ -138,7 +140,11 @@ class Scorer:
         """At most four adverse reasons for each row, strongest first."""
         limits = self.config.explanation
         return adverse_reasons(
-            self.schema, frame, attribution, num_reasons=limits.num_reasons, minimum=limits.min_reason_log_odds
+            self.schema,
+            frame,
+            attribution,
+            num_reasons=limits.num_reasons,
+            minimum=limits.min_reason_log_odds,
         )
 
     def score(self, frame: pl.DataFrame, *, rows_at_once: int = 20_000) -> pl.DataFrame:
@@ -170,8 +176,12 @@ class Scorer:
         }
         for position in range(4):
             given = [row[position] if position < len(row) else None for row in reasons]
-            columns[f"reason_{position + 1}_code"] = pl.Series([r.code if r else None for r in given], dtype=pl.String)
-            columns[f"reason_{position + 1}_text"] = pl.Series([r.text if r else None for r in given], dtype=pl.String)
+            columns[f"reason_{position + 1}_code"] = pl.Series(
+                [r.code if r else None for r in given], dtype=pl.String
+            )
+            columns[f"reason_{position + 1}_text"] = pl.Series(
+                [r.text if r else None for r in given], dtype=pl.String
+            )
         return pl.DataFrame(columns).with_columns(
             model_version=pl.lit(self.version),
             contract=pl.lit(load(CONTRACT).id_version),

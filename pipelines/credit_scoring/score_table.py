@@ -6,9 +6,7 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.credit_scoring.data import read_own_table
-from pipelines.credit_scoring.public_sets import known_map
-from pipelines.credit_scoring.schema import ColumnMap
+from pipelines.credit_scoring.data import read_to_score
 from pipelines.credit_scoring.score import Scorer
 from pipelines.credit_scoring.steps import PIPELINE
 from shared.contracts.contract import load
@@ -47,9 +45,7 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
     found = registry.version(PIPELINE, version)
     bundle = registry.bundle(PIPELINE, found.version)
     scorer = Scorer.from_bundle(bundle, str(found.version))
-    columns = scorer.config.data.columns or known_map(scorer.schema.name) or ColumnMap()
-    applications = read_own_table(input_path, columns, scorer.schema)
-    frame = applications.frame.drop("defaulted", strict=False)
+    frame = read_to_score(input_path, scorer.schema).drop("defaulted", strict=False)
     checked = check_table(frame, scorer.schema.contract(scoring=True))
     valid = checked.require()
     decisions = check_table(scorer.score(valid), load(OUTPUT_CONTRACT)).require()

@@ -165,9 +165,11 @@ def split(ingested: Ingested, config: DataConfig, stratify_below_rows: int) -> P
     ).require()
     refs = {name: store.put_frame(frame[rows]) for name, rows in divided.parts().items()}
     return Parts(
-        **refs, method=method, audit_checks=audit.checks,
+        **refs,
+        method=method,
+        audit_checks=audit.checks,
         audit_findings=tuple(finding.message for finding in audit.findings),
-    )  # fmt: skip
+    )
 
 
 def _divide(
@@ -191,18 +193,28 @@ def train(ingested: Ingested, parts: Parts, config: CreditConfig) -> Fitted:
     store = default_store()
     training, validation = store.frame(parts.train), store.frame(parts.validation)
     features, result = train_network(
-        training, validation, ingested.lender, config,
-        seed=config.seed, checkpoint_dir=home().checkpoints / PIPELINE / parts.train.sha256[:16],
+        training,
+        validation,
+        ingested.lender,
+        config,
+        seed=config.seed,
+        checkpoint_dir=home().checkpoints / PIPELINE / parts.train.sha256[:16],
         progress=current_run().bar(),
-    )  # fmt: skip
+    )
     raw = predict_log_odds(result.model, features.transform(validation))  # type: ignore[arg-type]
     # Isotonic steps would break the identity between log-odds, reasons and points; the affine maps keep it.
     choice = choose_calibration(raw, outcomes(validation), candidates=("none", "temperature", "platt"))
     scorer = Scorer(
-        schema=ingested.lender, config=config, features=features, network=result.model,  # type: ignore[arg-type]
-        calibration=choice.calibration, background=training[:0],
-    )  # fmt: skip
-    reference = explanations.reference_rows(training, scorer.probability(training), config, scorer.rule.cut_off)
+        schema=ingested.lender,
+        config=config,
+        features=features,
+        network=result.model,  # type: ignore[arg-type]
+        calibration=choice.calibration,
+        background=training[:0],
+    )
+    reference = explanations.reference_rows(
+        training, scorer.probability(training), config, scorer.rule.cut_off
+    )
     scorer = scorer.with_background(reference.select(ingested.lender.feature_names))
     with tempfile.TemporaryDirectory() as folder:
         scorer.save(Path(folder))
@@ -233,9 +245,13 @@ def explain(ingested: Ingested, parts: Parts, fitted: Fitted, config: CreditConf
         document = {
             "attribution": attribution.to_json(),
             "shapley": explanations.shapley_agreement(scorer, rows, seed=config.seed),
-            "truth": explanations.truth_agreement(scorer, rows, seed=config.seed) if ingested.generated else None,
+            "truth": explanations.truth_agreement(scorer, rows, seed=config.seed)
+            if ingested.generated
+            else None,
             "stability": explanations.reason_stability(scorer, training, validation, test, config),
-            "recourse": explanations.recourse_summary(scorer, test, config, truth_is_known=ingested.generated),
+            "recourse": explanations.recourse_summary(
+                scorer, test, config, truth_is_known=ingested.generated
+            ),
             "examples": explanations.example_rows(scorer.probability(rows), scorer.rule.cut_off),
         }
     columns = {name: attribution.values[:, i] for i, name in enumerate(attribution.names)}
@@ -245,21 +261,33 @@ def explain(ingested: Ingested, parts: Parts, fitted: Fitted, config: CreditConf
 
 @step()
 def assemble(
-    ingested: Ingested, parts: Parts, fitted: Fitted, evaluated: Evidence, explained: Evidence,
+    ingested: Ingested,
+    parts: Parts,
+    fitted: Fitted,
+    evaluated: Evidence,
+    explained: Evidence,
     config: CreditConfig,
-) -> Ref:  # fmt: skip
+) -> Ref:
     """Write report, model card and bundle."""
     store = default_store()
     training, test = store.frame(parts.train), store.frame(parts.test)
     with opened(fitted.scorer) as scorer, tempfile.TemporaryDirectory() as scratch:
         evidence = EvidenceDocuments(
-            evaluation=store.json(evaluated.document), explanation=store.json(explained.document),
-            predictions=store.frame(evaluated.table), contributions=store.frame(explained.table),
-            training=fitted.training, calibration_reason=fitted.calibration_reason,
+            evaluation=store.json(evaluated.document),
+            explanation=store.json(explained.document),
+            predictions=store.frame(evaluated.table),
+            contributions=store.frame(explained.table),
+            training=fitted.training,
+            calibration_reason=fitted.calibration_reason,
             quarantine=store.frame(ingested.quarantine) if ingested.quarantine else None,
-            notes=ingested.notes, split=parts.method, audit=parts.audit_findings, audit_checks=parts.audit_checks,
-        )  # fmt: skip
-        summary = first_summary(ingested.source.name, ingested.contract, _rows(ingested, parts), evidence, config)
+            notes=ingested.notes,
+            split=parts.method,
+            audit=parts.audit_findings,
+            audit_checks=parts.audit_checks,
+        )
+        summary = first_summary(
+            ingested.source.name, ingested.contract, _rows(ingested, parts), evidence, config
+        )
         profile = reference_profile(
             training.select(ingested.lender.feature_names), scorer.probability(training)
         )
@@ -267,9 +295,14 @@ def assemble(
         write_bundle(
             folder,
             BundleFacts(
-                pipeline=PIPELINE, source=ingested.source.name, preset=config.preset, contract=ingested.contract,
-                contract_digest=ingested.contract_digest, input_digest=ingested.table.sha256,
-                code_digest=code_digest("pipelines.credit_scoring"), seed=config.seed,
+                pipeline=PIPELINE,
+                source=ingested.source.name,
+                preset=config.preset,
+                contract=ingested.contract,
+                contract_digest=ingested.contract_digest,
+                input_digest=ingested.table.sha256,
+                code_digest=code_digest("pipelines.credit_scoring"),
+                seed=config.seed,
             ),
             config=config.model_dump(mode="json"),
             metrics={**store.json(evaluated.document), "explanation": store.json(explained.document)},
@@ -277,8 +310,11 @@ def assemble(
             features=scorer.save_features,
             model_card=run_model_card(scorer, summary, evidence),
             report_html=run_report(scorer, summary, evidence, test),
-            files={"summary.json": summary.model_dump_json(indent=1), "profile.json": profile.model_dump_json()},
-        )  # fmt: skip
+            files={
+                "summary.json": summary.model_dump_json(indent=1),
+                "profile.json": profile.model_dump_json(),
+            },
+        )
         return store.put_tree(folder)
 
 

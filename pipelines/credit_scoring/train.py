@@ -50,9 +50,7 @@ def train_network(
     network = CreditNetwork(features, config.model, seed=seed)
     target = torch.tensor(outcomes(training), dtype=torch.float32)
     batch_size = min(config.training.batch_size, max(8, len(training) // 8))
-    batches = DeviceBatches(
-        {"x": features.transform(training), "target": target}, batch_size, seed=seed
-    )
+    batches = DeviceBatches({"x": features.transform(training), "target": target}, batch_size, seed=seed)
     settings = FitSettings(
         epochs=config.training.epochs,
         learning_rate=config.training.learning_rate,

@@ -11,7 +11,9 @@ def show_summary(summary: RunSummary) -> None:
 
     key = summary.pipeline.replace("_", "-")
     create_markdown_artifact(_markdown(summary), key=f"{key}-summary", description=summary.verdict)
-    create_table_artifact(_rows(summary), key=f"{key}-metrics", description="Test metrics with 95 % intervals")
+    create_table_artifact(
+        _rows(summary), key=f"{key}-metrics", description="Test metrics with 95 % intervals"
+    )
 
 
 def _markdown(summary: RunSummary) -> str:

@@ -36,21 +36,21 @@ def validation_message(error: ValidationError) -> str:
 
 def _place(document: dict[str, Any], config: BaseModel, key: str, value: Any) -> None:
     *sections, name = key.split(".")
-    here, model = document, type(config)
+    here: Any = document
+    model: Any = type(config)
     for section in sections:
         _require_field(model, section, key)
         if not isinstance(here[section], dict):
             raise RequestError(f"{key}: {section} has no fields to set. Give the whole of it: {section}=...")
-        here, model = here[section], model.model_fields[section].annotation  # type: ignore[assignment]
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            here[name] = value
-            return
+        here, model = here[section], model.model_fields[section].annotation
     _require_field(model, name, key)
     here[name] = value
 
 
-def _require_field(model: type[BaseModel], name: str, key: str) -> None:
-    if name in model.model_fields:
+def _require_field(model: Any, name: str, key: str) -> None:
+    if not (isinstance(model, type) and issubclass(model, BaseModel)) or name in model.model_fields:
         return
     close = difflib.get_close_matches(name, model.model_fields, n=3) or sorted(model.model_fields)
-    raise RequestError(f"Expected a configuration key. Received {key}: no {name}. There are: {', '.join(close)}.")
+    raise RequestError(
+        f"Expected a configuration key. Received {key}: no {name}. There are: {', '.join(close)}."
+    )

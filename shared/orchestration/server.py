@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shared.data.home import Home, home
@@ -25,17 +25,22 @@ _START_LIMIT_SECONDS = 120.0
 
 
 def configure(*, verbose: bool = False) -> None:
-    """Point Prefect at the data home and keep it quiet; what the user has set wins. Call before importing it."""
+    """Point Prefect, Matplotlib and torch at the data home and keep Prefect quiet; what the user has set wins.
+
+    Call before importing them.
+    """
     here = home()
     defaults = {
         "PREFECT_HOME": str(here.prefect),
-        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(here.prefect / "results"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_CLI_PROMPT": "false",
         # Failures reach the user as one plain line; Prefect would print the traceback as well.
         "PREFECT_LOGGING_LEVEL": "INFO" if verbose else "CRITICAL",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        # Libraries that would write into the user's home or /tmp.
+        "MPLCONFIGDIR": str(here.cache / "matplotlib"),
+        "TORCHINDUCTOR_CACHE_DIR": str(here.cache / "torchinductor"),
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
@@ -88,9 +93,13 @@ def _start(here: Home, port: int, log: Path) -> subprocess.Popen[bytes]:
     command += ["--no-scheduler", "--no-late-runs", "--no-ui"]
     with open(log, "wb") as output:
         return subprocess.Popen(
-            command, env={**os.environ, "PREFECT_LOGGING_LEVEL": "WARNING"}, cwd=here.prefect,
-            stdout=output, stderr=subprocess.STDOUT, preexec_fn=_end_with_parent,
-        )  # fmt: skip
+            command,
+            env={**os.environ, "PREFECT_LOGGING_LEVEL": "WARNING"},
+            cwd=here.prefect,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_end_with_parent,
+        )
 
 
 def _end_with_parent() -> None:
@@ -118,10 +127,8 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     # Nothing is lost by force: SQLite is transactional, and a graceful end takes two to four seconds.
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

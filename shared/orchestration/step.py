@@ -1,8 +1,8 @@
 """Steps of a flow: Prefect tasks that take and give references, and whose results are reused by content.
 
-A step's key is the digest of its name, its arguments (configuration and `Ref`s, never data) and the code that
-it runs. Prefect's own policies hash pickled inputs and the lines of one function, which misses changed helpers
-and differs between processes; here equal keys mean equal work, on any day and any machine.
+A step's key is the digest of its name, its arguments (configuration and `Ref`s, never data) and the code that it
+runs. Prefect's own policies hash pickled inputs and the lines of one function, which misses changed helpers and
+differs between processes; here equal keys mean equal work, on any day and any machine.
 """
 
 import functools
@@ -17,9 +17,10 @@ from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter
 
-from shared.data.files import file_lock
+from shared.data.files import atomic_write, file_lock
 from shared.data.home import home
 from shared.data.store import Ref, default_store
+from shared.errors import FieldworkError
 from shared.orchestration.run import StepRecord, current_run
 
 P = ParamSpec("P")
@@ -50,7 +51,8 @@ class Step(Generic[P, R]):
         bound = inspect.signature(self.function).bind(*args, **kwargs)
         bound.apply_defaults()
         arguments = {
-            name: self._arguments[name].dump_python(value, mode="json") for name, value in bound.arguments.items()
+            name: self._arguments[name].dump_python(value, mode="json")
+            for name, value in bound.arguments.items()
         }
         key, started = self.key(arguments), time.perf_counter()
         # Two equal runs at once: the second waits here and then finds the first one's result.
@@ -67,40 +69,55 @@ class Step(Generic[P, R]):
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _run(self, arguments: dict[str, Any], key: str) -> tuple[Any, bool]:
-        refresh = not (current_run().use_cache and self.reuse)
-        document, reused = self._call_task(arguments, key, refresh=refresh)
-        if reused and not all(default_store().has(ref) for ref in _refs(document)):
-            # someone emptied the store: the remembered result points nowhere
-            document, reused = self._call_task(arguments, key, refresh=True)
-        return document, reused
-
-    def _call_task(self, arguments: dict[str, Any], key: str, *, refresh: bool) -> tuple[Any, bool]:
-        state = self._task.with_options(refresh_cache=refresh)(arguments, key, return_state=True)
+        state = self._task(arguments, key, return_state=True)
         return state.result(), state.name == "Cached"
 
     @functools.cached_property
     def _task(self) -> Any:
         from prefect import task
-        from prefect.serializers import JSONSerializer
+        from prefect.cache_policies import NO_CACHE
+        from prefect.states import Completed
 
         def work(arguments: dict[str, Any], key: str) -> Any:
+            remembered = self._recall(key)
+            if remembered is not None:
+                return Completed(name="Cached", data=remembered["result"])
             values = {name: self._arguments[name].validate_python(value) for name, value in arguments.items()}
             result = self.function(**values)  # type: ignore[call-arg]
-            return self._result.dump_python(result, mode="json")
+            document = self._result.dump_python(result, mode="json")
+            if self.reuse:
+                atomic_write(self._place(key), json.dumps({"result": document}))
+            return document
 
-        return task(
-            work,
+        decorate = task(
             name=self.name,
             description=inspect.getdoc(self.function),
-            cache_key_fn=lambda _, parameters: parameters["key"],
-            persist_result=True,
-            # Plain JSON both ways: the default decoder would import whatever class a file names.
-            result_serializer=JSONSerializer(object_encoder=None, object_decoder=None),
-            cache_result_in_memory=False,
+            cache_policy=NO_CACHE,
+            persist_result=False,
             retries=self.retries,
             retry_delay_seconds=2,
             retry_condition_fn=_worth_a_retry,
         )
+        return decorate(work)
+
+    def _place(self, key: str) -> Path:
+        return home().root / "results" / f"{self.name}-{key}.json"
+
+    def _recall(self, key: str) -> dict[str, Any] | None:
+        """The remembered document of an equal call, if it may be used, is sound, and points at what is there.
+
+        Prefect's own result files name the serializer that reads them, which may be pickle: a file that somebody
+        changed would run code. Here a file is JSON of the declared type, or it is ignored.
+        """
+        if not (current_run().use_cache and self.reuse):
+            return None
+        try:
+            document = json.loads(self._place(key).read_bytes())
+            self._result.validate_python(document["result"])
+            found = all(_is_held(ref) for ref in _refs(document))
+        except (OSError, ValueError, TypeError, KeyError, FieldworkError):
+            return None
+        return document if found else None
 
 
 def step(*, retries: int = 0, reuse: bool = True) -> Callable[[Callable[P, R]], Step[P, R]]:
@@ -130,6 +147,15 @@ def _worth_a_retry(task: Any, task_run: Any, state: Any) -> bool:
     except BaseException:
         return False
     return False
+
+
+def _is_held(ref: Ref) -> bool:
+    """Whether the store has it; of a folder, every file."""
+    store = default_store()
+    if not store.has(ref):
+        return False
+    members = _refs(store.json(ref)) if ref.path.endswith(".tree.json") else ()
+    return all(store.has(member) for member in members)
 
 
 def _refs(document: Any) -> Iterator[Ref]:

@@ -37,8 +37,7 @@ class Checkpoints:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder; a second process with the same folder waits here until the first is done or
-        dead."""
+        """Hold the folder; a second process with the same one waits here until the first is done or dead."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = file_lock(self.folder / "lock", on_wait=lambda: self.note("waited for another run to end"))
@@ -50,8 +49,7 @@ class Checkpoints:
             yield
 
     def load(self) -> bytes | None:
-        """The newest good checkpoint of this run as verified bytes, or None. `notes` says what was
-        skipped."""
+        """The newest good checkpoint of this run as verified bytes, or None; `notes` has the skipped."""
         for path in reversed(self._manifests()):
             try:
                 manifest = json.loads(path.read_text())
@@ -68,8 +66,7 @@ class Checkpoints:
         return None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write a checkpoint, then remove older ones beyond `keep_last`. FieldworkError when it cannot be
-        written."""
+        """Write a checkpoint, then remove those beyond `keep_last`. FieldworkError when it fails."""
         manifests = self._manifests()
         number = int(manifests[-1].stem[-8:]) + 1 if manifests else 0
         path = self.folder / f"checkpoint-{number:08d}.pt"

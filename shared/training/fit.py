@@ -57,8 +57,7 @@ class FitResult:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the network; a number that is not finite becomes None, because JSON has no such
-        number."""
+        """Everything but the network; NaN and infinity become None, because JSON has no such numbers."""
         plain = {name: getattr(self, name) for name in self.__slots__ if name != "model"}
         plain["notes"] = list(self.notes)
         plain["history"] = [
@@ -79,8 +78,7 @@ def fit(
     progress: Progress | None = None,
     stop: StopFlag | None = None,
 ) -> FitResult:
-    """Train `model` in place so that an interrupted run, called again, ends exactly like an uninterrupted
-    one.
+    """Train `model` in place; an interrupted run, called again, ends exactly like an uninterrupted one.
 
     loss(model, batch) is the mean over the rows of the batch, a function of nothing else. validate(model)
     gets the network in eval mode, without gradients, after every epoch and returns metrics by name. With

@@ -72,8 +72,7 @@ class Loop:
         self._pending: list[tuple[Tensor, int, int, int]] = []  # loss, local rows, global rows, step
 
     def run(self) -> None:
-        """Train on from where the state is. Raises StopNow at the flag, FieldworkError when the loss
-        diverges."""
+        """Train on from where the state is. Raises StopNow at the flag, FieldworkError on divergence."""
         self._mark = now = time.perf_counter()
         limit = self.settings.max_seconds
         self._deadline = math.inf if limit is None else now + limit - self.state.seconds
@@ -132,8 +131,7 @@ class Loop:
         state.rows += total
 
     def _first_update(self, batches: Sequence[Batch], weights: Sequence[float]) -> list[Tensor]:
-        """Count the work of the run's first update, on one thread, and choose the threads of all others by
-        it."""
+        """Count the work of the run's first update, on one thread, and choose the threads by it."""
         available = torch.get_num_threads()
         torch.set_num_threads(1)
         with flops.counted() as count:
@@ -161,8 +159,7 @@ class Loop:
         return self.group.largest(action)
 
     def _collect_losses(self) -> None:
-        """Fetch the losses since the last look: the only place in an epoch where the host waits for the
-        device."""
+        """Fetch the losses since the last look: the only CPU-GPU sync point within an epoch."""
         if not self._pending:
             return
         losses, local, rows, steps = zip(*self._pending, strict=True)

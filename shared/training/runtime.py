@@ -115,8 +115,7 @@ def process_wide(settings: FitSettings, runtime: Runtime) -> Iterator[None]:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """On CUDA the most that tensors took since the run began; on CPU the peak of the process since it
-    started."""
+    """On CUDA the most that tensors took during the run; on CPU the peak of the process so far."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

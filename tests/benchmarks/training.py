@@ -133,8 +133,7 @@ def rates_of(case: Case, num_rounds: int, clock: Callable[[], float]) -> dict[st
 
 
 def short_run_cost_ms(num_runs: int) -> tuple[float, float]:
-    """Median milliseconds of a whole run over 500 rows for one epoch: bare, fit. Cross-validation makes
-    many."""
+    """Median milliseconds of a whole run over 500 rows for one epoch: bare, fit."""
     table = {"x": torch.randn(500, 23), "y": torch.zeros(500, 1)}
     case = Case("short", perceptron, loss_of_x, table, 128, 1)
     times: dict[str, list[float]] = {"bare loop": [], "fit": []}

@@ -63,6 +63,12 @@ def test_parts_of_all_processes_make_up_the_global_batch(num_rows, batch_size, w
     assert joined == seen(whole, 3)
 
 
+def test_batch_keeps_its_memory_alignment_wherever_the_epoch_is_entered():
+    batches = DeviceBatches(rows(60), 7, seed=1)
+    offsets = [batch["row"].storage_offset() for batch in batches.epoch(0)]
+    assert [batch["row"].storage_offset() for batch in batches.epoch(0, 4)] == offsets[4:]
+
+
 def test_prefetched_order_equals_resident_order():
     tensors = rows(53)
     resident = DeviceBatches(tensors, 8, seed=4)
@@ -205,7 +211,7 @@ def test_source_that_returns_too_few_rows_is_refused():
         def read(self, indices):
             return super().read(indices[1:])
 
-    with pytest.raises(RequestError, match="Expected the source to return 4 rows. Received 3"):
+    with pytest.raises(RequestError, match=r"Expected the source to return 4 rows\. Received 3"):
         next(PrefetchBatches(ShortSource(rows(8)), 4, seed=0).epoch(0))
 
 

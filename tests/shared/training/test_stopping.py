@@ -66,8 +66,8 @@ def test_handler_of_the_surrounding_program_gets_the_signal_after_the_checkpoint
 
     before = signal.signal(signal.SIGTERM, handler)
     try:
+        loss = signalling_loss(problem, signal.SIGTERM, {3})
         with pytest.raises(Terminated):
-            loss = signalling_loss(problem, signal.SIGTERM, {3})
             fit(problem.network(), loss, problem.data(), SETTINGS, checkpoint_dir=tmp_path)
         assert signal.getsignal(signal.SIGTERM) is handler
     finally:
@@ -78,8 +78,8 @@ def test_handler_of_the_surrounding_program_gets_the_signal_after_the_checkpoint
 def test_ignored_signals_of_the_surrounding_program_still_end_as_stopped(problem, tmp_path):
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
+        loss = signalling_loss(problem, signal.SIGTERM, {3})
         with pytest.raises(Stopped):
-            loss = signalling_loss(problem, signal.SIGTERM, {3})
             fit(problem.network(), loss, problem.data(), SETTINGS, checkpoint_dir=tmp_path)
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -101,10 +101,15 @@ def test_signal_during_the_last_validation_is_not_swallowed_and_the_result_is_ke
 
 def test_second_interrupt_does_not_wait():
     flag = StopFlag()
-    with pytest.raises(KeyboardInterrupt), catch_signals(flag):
-        os.kill(os.getpid(), signal.SIGINT)
-        assert flag.reason == "SIGINT"
-        os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupted_twice():
+        with catch_signals(flag):
+            os.kill(os.getpid(), signal.SIGINT)
+            assert flag.reason == "SIGINT"
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_twice()
 
 
 def test_without_a_checkpoint_folder_signals_keep_their_meaning(problem):
@@ -126,8 +131,9 @@ def test_sigterm_from_outside_ends_the_process_with_the_resumable_exit_code(tmp_
             return model(batch["x"]).square().mean()
 
         data = DeviceBatches({"x": torch.randn(64, 2)}, 8, seed=0)
+        settings = FitSettings(epochs=10**6)
         try:
-            fit(torch.nn.Linear(2, 1), loss, data, FitSettings(epochs=10**6), checkpoint_dir=Path(sys.argv[1]))
+            fit(torch.nn.Linear(2, 1), loss, data, settings, checkpoint_dir=Path(sys.argv[1]))
         except Stopped as stopped:
             sys.exit(stopped.exit_code)
     """)
