@@ -95,7 +95,9 @@ def _bins(features: Features, table: pl.DataFrame) -> np.ndarray:
         values = table[encoding.name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         states = encoding.encode(values)[:, encoding.num_bins :]
         amounts = np.searchsorted(np.array(encoding.edges[1:-1]), np.nan_to_num(values), side="left")
-        columns.append(np.where(states.any(axis=1), encoding.num_bins + states.argmax(axis=1), amounts))
+        # a column whose amounts are constant has no pieces, and still one bin of amounts
+        first_state = max(encoding.num_bins, 1)
+        columns.append(np.where(states.any(axis=1), first_state + states.argmax(axis=1), amounts))
     columns += [category.encode(table[category.name]) for category in features.categorical]
     return np.stack(columns, axis=1)
 

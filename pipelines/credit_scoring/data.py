@@ -11,11 +11,11 @@ import polars.selectors
 import yaml
 from pydantic import ValidationError
 
-from pipelines.credit_scoring import public_sets
 from pipelines.credit_scoring.config import DataConfig
+from pipelines.credit_scoring.declared import PUBLIC_FILES, column_map
 from pipelines.credit_scoring.generator import SCHEMA as SYNTHETIC_SCHEMA
 from pipelines.credit_scoring.generator import generate
-from pipelines.credit_scoring.schema import COMMON_COLUMNS, ColumnMap, LenderSchema
+from pipelines.credit_scoring.schema import COMMON_COLUMNS, ColumnMap, LenderSchema, with_inferred_columns
 from shared.data.datasets import locate
 from shared.data.public_sets import public_sets as known_sets
 from shared.data.tables import read_table
@@ -36,8 +36,8 @@ def source_path(source: str) -> Path | None:
     """The file behind a source, None for the generator. Raises RequestError for an unknown source."""
     if source == "synthetic":
         return None
-    if source in public_sets.FILES:
-        return locate(source) / public_sets.FILES[source]
+    if source in PUBLIC_FILES:
+        return locate(source) / PUBLIC_FILES[source]
     path = Path(source).expanduser()
     if path.is_file():
         return path
@@ -60,8 +60,8 @@ def load_applications(source: str, config: DataConfig, seed: int) -> Application
     path = source_path(source)
     if path is None:
         return Applications(generate(config.num_rows, seed), SYNTHETIC_SCHEMA)
-    if source in public_sets.FILES:
-        return read_to_train(path, public_sets.column_map(source), source)
+    if source in PUBLIC_FILES:
+        return read_to_train(path, column_map(source), source)
     return read_to_train(path, config.columns or ColumnMap(), path.stem)
 
 
@@ -69,8 +69,10 @@ def read_to_train(path: Path, columns: ColumnMap, name: str) -> Applications:
     """A lender's table with outcomes. Columns that the map does not declare are inferred when it declares none."""
     raw = read_table(path, separator=columns.separator, names=columns.names)
     raw = _missing_marks_removed(_renamed(raw, columns))
-    features = raw.drop(*(set(raw.columns) & _common_sources(columns)))
-    return _in_contract_shape(raw, columns.schema_for(features, name))
+    if not columns.declares_features:
+        features = raw.drop(*(set(raw.columns) & _common_sources(columns)))
+        columns = with_inferred_columns(columns, features, name)
+    return _in_contract_shape(raw, columns.to_schema(name))
 
 
 def read_to_score(path: Path, schema: LenderSchema) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipelines.credit_scoring.config import CreditConfig
 from pipelines.credit_scoring.decide import APPROVE, DECLINE
@@ -51,7 +51,8 @@ def _faithfulness(scorer: Scorer, frame: pl.DataFrame, attribution: Attribution,
     rows, background = scorer.features.transform(frame), scorer.features.transform(scorer.background)
     slots = scorer.features.column_slots
 
-    def explain(network: CreditNetwork) -> Attribution:
+    def explain(network: nn.Module) -> Attribution:
+        assert isinstance(network, CreditNetwork)
         return deep_shap(network.members(), rows, background, target=TARGET).grouped(slots)
 
     return check(
@@ -62,7 +63,7 @@ def _faithfulness(scorer: Scorer, frame: pl.DataFrame, attribution: Attribution,
         groups=slots,
         model=scorer.network,
         explain=explain,
-        seed=seed,  # type: ignore[arg-type]
+        seed=seed,
     )
 
 

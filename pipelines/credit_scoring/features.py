@@ -161,7 +161,7 @@ def _fit_numeric(values: pl.Series, column: NumericColumn, config: ModelConfig) 
 
 
 def _frequent_levels(values: pl.Series, config: ModelConfig) -> tuple[str, ...]:
-    counts = values.cast(pl.String).drop_nulls().value_counts()
-    frequent = counts.filter(pl.col("count") >= config.min_rows_per_level)
-    kept = frequent.sort(["count", values.name], descending=[True, False])[: config.max_levels]
-    return tuple(sorted(kept[values.name].to_list()))
+    counts = values.cast(pl.String).alias("level").drop_nulls().value_counts(name="rows")
+    frequent = counts.filter(pl.col("rows") >= config.min_rows_per_level)
+    kept = frequent.sort(["rows", "level"], descending=[True, False])[: config.max_levels]
+    return tuple(sorted(kept["level"].to_list()))

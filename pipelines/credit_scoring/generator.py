@@ -3,7 +3,8 @@
 The causal order is protected group, age -> education, employment -> income, savings, debts -> loan asked for
 -> default. What it holds on purpose, because real portfolios do and toy generators do not:
 
-- interactions: high income does not help at very high debt-to-income; a guarantor matters only for the young;
+- interactions: high income does not help at very high debt-to-income; a guarantor matters most where employment
+  is short;
 - missing values that carry information: applicants without savings tend to leave the field empty;
 - special codes: -9 in `months_since_delinquency` means "never delinquent", the opposite of a small number;
 - a protected attribute that moves income (a pay gap) but not default given the features.
@@ -15,125 +16,11 @@ compared with the truth.
 import numpy as np
 import polars as pl
 
-from pipelines.credit_scoring.schema import (
-    CategoricalColumn,
-    LenderSchema,
-    NumericColumn,
-    ProtectedColumn,
-)
+from pipelines.credit_scoring.declared import column_map
 
 NEVER_DELINQUENT = -9.0
 
-SCHEMA = LenderSchema(
-    name="synthetic",
-    numeric=(
-        NumericColumn(
-            name="monthly_income",
-            unit="EUR/month",
-            label="monthly net income",
-            minimum=0,
-            may_change="up",
-            reason="Income too low for the amount of credit requested",
-        ),
-        NumericColumn(
-            name="debt_to_income",
-            unit="share of income",
-            label="debt service to income",
-            minimum=0,
-            maximum=3,
-            risk="rises",
-            may_change="down",
-            reason="Existing obligations too high in relation to income",
-        ),
-        NumericColumn(
-            name="loan_amount",
-            unit="EUR",
-            label="loan amount",
-            minimum=100,
-            may_change="down",
-            reason="Amount of credit requested too high",
-        ),
-        NumericColumn(
-            name="loan_months",
-            unit="months",
-            label="loan term",
-            minimum=1,
-            maximum=120,
-            may_change="both",
-            reason="Term of the credit requested",
-        ),
-        NumericColumn(
-            name="employment_years",
-            unit="years",
-            label="time in current employment",
-            minimum=0,
-            maximum=60,
-            risk="falls",
-            reason="Length of employment too short",
-        ),
-        NumericColumn(
-            name="savings",
-            unit="EUR",
-            label="savings",
-            minimum=0,
-            may_change="up",
-            reason="Savings insufficient or not stated",
-        ),
-        NumericColumn(
-            name="months_since_delinquency",
-            unit="months",
-            label="months since last delinquency",
-            minimum=0,
-            special_codes={NEVER_DELINQUENT: "never delinquent"},
-            reason="Time since delinquency too recent",
-        ),
-        NumericColumn(
-            name="card_utilisation",
-            unit="share of limit",
-            label="use of card limits",
-            minimum=0,
-            maximum=2,
-            risk="rises",
-            may_change="down",
-            reason="Proportion of card limits in use too high",
-        ),
-        NumericColumn(
-            name="recent_inquiries",
-            unit="inquiries in 6 months",
-            label="recent credit inquiries",
-            minimum=0,
-            maximum=50,
-            reason="Number of recent inquiries on credit bureau report",
-        ),
-    ),
-    categorical=(
-        CategoricalColumn(
-            name="housing",
-            levels={"owner": "owner", "tenant": "tenant", "family": "lives with family"},
-            reason="Housing situation",
-        ),
-        CategoricalColumn(
-            name="education",
-            levels={"basic": "basic", "vocational": "vocational", "university": "university"},
-            reason="Level of training",
-        ),
-        CategoricalColumn(
-            name="guarantor",
-            levels={"none": "none", "guarantor": "guarantor"},
-            may_change=True,
-            reason="No sufficient guarantor",
-        ),
-        CategoricalColumn(
-            name="purpose",
-            levels={"car": "car", "home": "home", "consumer": "consumer goods", "debt": "debt consolidation"},
-            reason="Purpose of the credit",
-        ),
-    ),
-    protected=(
-        ProtectedColumn(name="sex", levels={"f": "female", "m": "male"}),
-        ProtectedColumn(name="age", upper_edges=(25, 40, 60)),
-    ),
-)
+SCHEMA = column_map("synthetic").to_schema("synthetic")
 
 
 def _applicants(num_rows: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -141,7 +28,7 @@ def _applicants(num_rows: int, rng: np.random.Generator) -> dict[str, np.ndarray
     female = rng.random(num_rows) < 0.48
     age = np.clip(rng.gamma(9.0, 4.6, num_rows), 18, 80).round()
     education = rng.choice(3, num_rows, p=[0.3, 0.45, 0.25])
-    employment = np.round(np.clip(rng.exponential(0.22 * (age - 17)), 0, age - 16), 1)
+    employment = np.round(np.clip(rng.exponential(0.22 * (age - 17)), 0, np.minimum(age - 16, 60)), 1)
     income = np.exp(
         7.35 + 0.22 * education + 0.09 * np.log1p(employment) - 0.12 * female + rng.normal(0, 0.38, num_rows)
     )

@@ -79,20 +79,33 @@ class CreditNetwork(nn.Module):
         return log_odds if self.training else log_odds.mean(0)
 
     def members(self) -> list[nn.Sequential]:
-        """Each member as a plain Sequential from encoded rows to log-odds, for explanation methods."""
-        weights = self.layer_weights()
-        return [_sequential([w[m] for w in weights], [b[m, 0] for b in self.biases], self.activation)
+        """Each member as a Sequential of Linear and ReLU from encoded rows to log-odds, for explanation methods."""
+        weights, biases = self.layer_weights(), list(self.biases)
+        if self.monotone:
+            weights, biases = _without_mirrors(weights, biases)
+        return [_sequential([w[m] for w in weights], [b[m, 0] for b in biases])
                 for m in range(self.num_members)]  # fmt: skip
 
 
-def _sequential(weights: Sequence[Tensor], biases: Sequence[Tensor], activation: nn.Module) -> nn.Sequential:
+def _without_mirrors(weights: list[Tensor], biases: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """The same function with ReLU alone: an odd unit's -ReLU(-x) has its signs moved into the weights around it."""
+    plain_weights, plain_biases, above = [], [], weights[0].new_ones(weights[0].shape[1])
+    for weight, bias in zip(weights, biases, strict=True):
+        signs = 1.0 - 2.0 * (torch.arange(weight.shape[-1], device=weight.device) % 2)
+        plain_weights.append(above[:, None] * weight * signs)
+        plain_biases.append(bias * signs)
+        above = signs
+    return plain_weights, plain_biases
+
+
+def _sequential(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for weight, bias in zip(weights, biases, strict=True):
         linear = nn.Linear(*weight.shape)
         with torch.no_grad():
             linear.weight.copy_(weight.T)
             linear.bias.copy_(bias)
-        layers += [linear, type(activation)()]
+        layers += [linear, nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 

@@ -12,6 +12,7 @@ from pipelines.credit_scoring.train import outcomes
 from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.evaluation.compare import compare_auc
+from shared.orchestration.run import current_run
 from shared.orchestration.step import step
 from shared.publishing.bundle import Bundle
 from shared.publishing.gate import Candidate, Check, decide
@@ -63,6 +64,7 @@ def publish(ingested: Ingested, parts: Parts, fitted: Fitted, bundle: Ref, confi
             reasons = ("This bundle was registered by an earlier run.",)
     shutil.rmtree(home().checkpoints / PIPELINE / parts.train.sha256[:16], ignore_errors=True)
     place = registry.bundle(PIPELINE, version).folder
+    current_run().say(f"  version {version}: {'promoted' if promoted else 'not promoted'}. {' '.join(reasons)}")
     return Published(run_id=run_id, version=version, promoted=promoted, reasons=reasons, bundle=str(place))
 
 

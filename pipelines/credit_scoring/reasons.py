@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pipelines.credit_scoring.score import Scorer
 
 
+# Characters. A free-text column may hold whole letters, and a record of a decision is no place for them.
+_LONGEST_CODE, _LONGEST_VALUE = 100, 80
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One principal reason: a stable code, the phrase for the letter, and its weight in log-odds (positive)."""
@@ -41,7 +45,7 @@ def adverse_reasons(
     for row, columns in enumerate(order):
         reasons = []
         for index in columns:
-            if joint[row, index] < minimum:
+            if joint[row, index] <= 0.0 or joint[row, index] < minimum:
                 break
             strongest = max(members[distinct[index]], key=lambda column: attribution.values[row, column])
             name = attribution.names[strongest]
@@ -60,7 +64,7 @@ def reason_text(column: NumericColumn | CategoricalColumn) -> str:
 def reason_code(phrase: str, phrases_version: str) -> str:
     """Stable code of a phrase, with the major version of the phrase table."""
     words = "".join(letter if letter.isalnum() else " " for letter in phrase.upper()).split()
-    return f"V{phrases_version.split('.')[0]}-{'_'.join(words[:6])}"
+    return f"V{phrases_version.split('.')[0]}-{'_'.join(words[:6])[:_LONGEST_CODE]}"
 
 
 def value_text(column: NumericColumn | CategoricalColumn, value: object) -> str:
@@ -68,12 +72,16 @@ def value_text(column: NumericColumn | CategoricalColumn, value: object) -> str:
     if value is None:
         return f"{column.title}: not stated"
     if isinstance(column, CategoricalColumn):
-        return f"{column.title}: {column.levels.get(str(value), str(value))}"
+        meaning = column.levels.get(str(value), str(value))
+        return f"{column.title}: {meaning if len(meaning) <= _LONGEST_VALUE else meaning[:_LONGEST_VALUE] + '…'}"
     number = float(value)  # type: ignore[arg-type]
     if number in column.special_codes:
         return f"{column.title}: {column.special_codes[number]}"
-    digits = 0 if number == round(number) or abs(number) >= 1000 else 2
-    return f"{column.title}: {number:,.{digits}f}{' ' + column.unit if column.unit else ''}"
+    if number == round(number) or abs(number) >= 1000:
+        shown = f"{number:,.0f}"
+    else:
+        shown = f"{number:,.2f}" if abs(number) >= 0.1 else f"{number:.2g}"
+    return f"{column.title}: {shown}{' ' + column.unit if column.unit else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +97,15 @@ class Recourse:
 
 
 def find_recourse(scorer: "Scorer", frame: pl.DataFrame) -> list[Recourse]:
-    """Searches all single changes, then all pairs of the best ones, for each row (declined applicants).
+    """Searches all single changes, then pairs of them, for each row (declined applicants).
 
-    Candidates are the values that reference applicants have, in the direction that the schema allows.
+    Candidates are the bin edges of the training applicants, in the direction that the schema allows, and whole
+    numbers where the reference applicants have only those.
     """
     return [_recourse_of(scorer, frame[row : row + 1]) for row in range(len(frame))]
 
 
-_PAIR_CANDIDATES = 24
+_PAIR_CANDIDATES_A_COLUMN = 6
 
 
 def _recourse_of(scorer: "Scorer", applicant: pl.DataFrame) -> Recourse:
@@ -106,8 +115,8 @@ def _recourse_of(scorer: "Scorer", applicant: pl.DataFrame) -> Recourse:
     singles = [change for column in scorer.schema.features for change in _changes(scorer, applicant, column)]
     best = _cheapest(scorer, applicant, [(change,) for change in singles], limit)
     if best is None and singles:
-        lowered = _probabilities(scorer, applicant, [(change,) for change in singles])
-        promising = [singles[i] for i in np.argsort(lowered, kind="stable")[:_PAIR_CANDIDATES]]
+        lowered = _probabilities(scorer, applicant, [(change,) for change in singles]) < probability
+        promising = _spread([change for change, lower in zip(singles, lowered, strict=True) if lower])
         pairs = [pair for pair in combinations(promising, 2) if pair[0].column != pair[1].column]
         best = _cheapest(scorer, applicant, pairs, limit)
     if best is None:
@@ -129,6 +138,16 @@ class _Change:
     effort: float
 
 
+def _spread(changes: Sequence[_Change]) -> list[_Change]:
+    """A few changes of each column, from the smallest to the largest: pairs need small ones, too."""
+    kept = []
+    for column in dict.fromkeys(change.column for change in changes):
+        by_effort = sorted((c for c in changes if c.column == column), key=lambda change: change.effort)
+        places = np.linspace(0, len(by_effort) - 1, min(len(by_effort), _PAIR_CANDIDATES_A_COLUMN))
+        kept += [by_effort[place] for place in places.round().astype(int)]
+    return kept
+
+
 def _changes(
     scorer: "Scorer", applicant: pl.DataFrame, column: NumericColumn | CategoricalColumn
 ) -> list[_Change]:
@@ -146,12 +165,17 @@ def _changes(
     edges = np.array(next(e.edges for e in scorer.features.numeric if e.name == column.name))
     if not len(edges):
         return []
-    rank = np.interp([float(current), *edges], edges, np.linspace(0.0, 1.0, len(edges)))
-    allowed = {"up": edges > float(current), "down": edges < float(current), "both": edges != float(current)}
-    return [
-        _Change(column.name, float(edges[i]), float(abs(rank[i + 1] - rank[0])))
-        for i in np.flatnonzero(allowed[column.may_change])
-    ]
+    reference = scorer.background[column.name].drop_nulls()
+    values = np.unique(edges.round()) if bool((reference == reference.round()).all()) else edges
+    allowed = {"up": values > current, "down": values < current, "both": values != current}
+    values = values[allowed[column.may_change]]
+    effort = np.abs(_rank(values, edges) - _rank(np.array([float(current)]), edges))
+    return [_Change(column.name, float(value), float(step)) for value, step in zip(values, effort, strict=True)]
+
+
+def _rank(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Share of the training applicants' bins below each value."""
+    return np.interp(values, edges, np.linspace(0.0, 1.0, len(edges)))
 
 
 def _probabilities(

@@ -1,25 +1,21 @@
-"""What a run says of itself: summary, model card, and the validation report that a lender can file."""
+"""The validation report of a run: what a lender files and a validator reads."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from pipelines.credit_scoring import baselines
-from pipelines.credit_scoring.config import CreditConfig
 from pipelines.credit_scoring.evaluate import NETWORK, cost_by_cut_off
-from pipelines.credit_scoring.reasons import value_text
-from pipelines.credit_scoring.schema import NumericColumn
+from pipelines.credit_scoring.evidence import LIMITS, QUESTION, TITLES, EvidenceDocuments
+from pipelines.credit_scoring.report_explanation import explanation_section, recourse_section
 from pipelines.credit_scoring.score import Scorer
-from shared.publishing import explanation_figures, figures, run_figures
+from shared.publishing import figures, run_figures
 from shared.publishing.blocks import (
     Block,
     Bullets,
     Callout,
     Column,
-    Details,
     Figure,
     KeyValues,
     Kind,
@@ -28,79 +24,9 @@ from shared.publishing.blocks import (
     Section,
     Table,
 )
-from shared.publishing.environment import environment
-from shared.publishing.model_card import CardFacts, model_card
 from shared.publishing.report import render
 from shared.publishing.standard import readable, results_section, run_section
-from shared.publishing.summary import ExplanationSummary, RunSummary, TrainingSummary
-
-QUESTION = "Will this applicant default, why, and can the lender defend the decision?"
-TITLES = {
-    "test/roc_auc": "ROC-AUC",
-    "test/brier": "Brier score",
-    "test/ks": "KS",
-    "test/ece": "Calibration error (ECE)",
-    "test/average_precision": "Average precision",
-    "test/gini": "Gini",
-    "test/log_loss": "Log loss",
-}
-_LIMITS = (
-    "Only applicants whose credit was granted have an outcome. Without reject inference the estimates do not hold "
-    "for people who used to be refused.",
-    "The model knows associations, not causes: a reason names what the estimate rests on, and a recourse what would "
-    "change the estimate, not what would change the person's fate.",
-    "Protected attributes are never inputs, but other columns can stand in for them. The audit by group measures "
-    "that; it does not remove it.",
-    "Reasons are drafts for an adverse-action notice. A compliance officer decides whether the phrases fit the law.",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceDocuments:
-    """Everything that was measured, as plain values, with the two tables behind it."""
-
-    evaluation: Mapping[str, Any]
-    explanation: Mapping[str, Any]
-    predictions: pl.DataFrame
-    contributions: pl.DataFrame
-    training: Mapping[str, Any]
-    calibration_reason: str
-    quarantine: pl.DataFrame | None
-    notes: Sequence[str]
-    split: str
-    audit: Sequence[str]
-    audit_checks: Sequence[str]
-
-
-def first_summary(
-    source: str, contract: str, rows: dict[str, int], evidence: EvidenceDocuments, config: CreditConfig
-) -> RunSummary:
-    """The summary of a run before its model is published."""
-    evaluation, attribution = evidence.evaluation, evidence.explanation["attribution"]
-    metrics = {model: dict(by_name) for model, by_name in evaluation["metrics"].items()}
-    for model, by_name in (evaluation["repeated"] or {"metrics": {}})["metrics"].items():
-        metrics[model] |= by_name
-    return RunSummary(
-        pipeline="credit_scoring",
-        preset=config.preset,
-        source=source,
-        contract=contract,
-        rows=rows,
-        metrics=metrics[NETWORK],
-        baselines={name: metrics[name] for name in baselines.NAMES},
-        verdict=evaluation["verdict"]["sentence"],
-        explanation=ExplanationSummary(
-            method=attribution["method"],
-            completeness_error=attribution["completeness_error"],
-            faithful=attribution["faithful"],
-        ),
-        training=TrainingSummary(
-            device=evidence.training["device"],
-            samples_per_second=evidence.training["samples_per_second"],
-            epochs=evidence.training["epochs"],
-            seconds=evidence.training["seconds"],
-        ),
-    )
+from shared.publishing.summary import RunSummary
 
 
 def run_report(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocuments, test: pl.DataFrame) -> str:
@@ -122,12 +48,12 @@ def run_report(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocuments,
         _calibration_section(evidence),
         _decision_section(scorer, evidence),
         *_fairness_sections(evidence),
-        _explanation_section(scorer, evidence, test),
-        *_recourse_section(scorer, evidence),
+        explanation_section(scorer, evidence, test),
+        *recourse_section(scorer, evidence),
         _data_section(evidence),
         _training_section(evidence),
         run_section(summary),
-        Section("Limits and misuse", [Bullets(list(_LIMITS))]),
+        Section("Limits and misuse", [Bullets(list(LIMITS))]),
     ]
     return render(
         Report(
@@ -304,11 +230,11 @@ def _fairness_sections(evidence: EvidenceDocuments) -> list[Section]:
         )
     ]
     for audit in evidence.evaluation["fairness"]:
-        blocks += [_group_table(audit), _gap_callout(audit)]
+        blocks += [group_table(audit), _gap_callout(audit)]
     return [Section("Fairness at the cut-off", blocks)]
 
 
-def _group_table(audit: Mapping[str, Any]) -> Table:
+def group_table(audit: Mapping[str, Any]) -> Table:
     def cell(group: Mapping[str, Any], name: str) -> str:
         metric = group[name]
         return "–" if metric["value"] is None else f"{metric['value']:.3f}\n{_range(metric)}"
@@ -357,147 +283,6 @@ def _gap_callout(audit: Mapping[str, Any]) -> Callout:
     return Callout("warning" if found else "neutral", ". ".join(parts) + ".", audit["attribute"])
 
 
-def _explanation_section(scorer: Scorer, evidence: EvidenceDocuments, test: pl.DataFrame) -> Section:
-    document = evidence.explanation
-    attribution = document["attribution"]
-    names = evidence.contributions.columns[1:]
-    values = evidence.contributions.select(names).to_numpy()
-    titles = [scorer.schema.feature(name).title for name in names]
-    rows = test[: len(values)]
-    blocks: list[Block] = [
-        Paragraph(
-            f"Explained is the calibrated log-odds of default of {len(values)} test applicants against "
-            f"{attribution['baseline']}. Positive values speak against the applicant; one unit is "
-            f"{scorer.rule.points_per_log_odds:.1f} points."
-        ),
-        Callout(
-            "good" if attribution["faithful"] else "bad",
-            attribution["warning"] or _checks_text(attribution, document),
-            "Checks passed" if attribution["faithful"] else "Checks failed",
-        ),
-        Figure(
-            explanation_figures.importance_bars(titles, values, unit="log-odds"),
-            "Mean absolute contribution to the log-odds of default.",
-            "Importance of the columns",
-        ),
-        Figure(
-            explanation_figures.beeswarm(titles, values, _numbers(scorer, rows, names), unit="log-odds"),
-            "Each dot is an applicant; colour is the value of the column, grey where it is no number.",
-            "Contributions by column",
-        ),
-    ]
-    blocks += [_example(scorer, rows, values, names, name, row) for name, row in document["examples"].items()]
-    if document["stability"]:
-        blocks.append(Paragraph(_stability_text(document["stability"])))
-    return Section("Explanation", blocks)
-
-
-def _numbers(scorer: Scorer, rows: pl.DataFrame, names: Sequence[str]) -> np.ndarray:
-    columns = []
-    for name in names:
-        column = scorer.schema.feature(name)
-        values = np.full(len(rows), np.nan)
-        if isinstance(column, NumericColumn):
-            values = rows[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-            values = np.where(np.isin(values, list(column.special_codes)), np.nan, values)
-        columns.append(values)
-    return np.stack(columns, axis=1)
-
-
-def _example(
-    scorer: Scorer, rows: pl.DataFrame, values: np.ndarray, names: Sequence[str], what: str, row: int
-) -> Details:
-    applicant = rows[row : row + 1]
-    shown = [value_text(scorer.schema.feature(name), applicant[name][0]).split(": ", 1)[1] for name in names]
-    explained = scorer.explain(applicant)
-    decision = scorer.score(applicant).row(0, named=True)
-    reasons = [decision[f"reason_{i}_text"] for i in range(1, 5) if decision[f"reason_{i}_text"]]
-    svg = explanation_figures.waterfall(
-        [scorer.schema.feature(name).title for name in names],
-        values[row],
-        base_value=float(np.asarray(explained.base_value)),
-        unit="log-odds",
-        values=shown,
-    )
-    blocks: list[Block] = [
-        KeyValues(
-            {
-                "Application": decision["application_id"],
-                "Probability of default": decision["probability_of_default"],
-                "Points": decision["score_points"],
-                "Decision": decision["decision"],
-            }
-        ),
-        Figure(svg, "From the reference applicants to this one, log-odds of default.", f"Waterfall, {what}"),
-    ]
-    if reasons:
-        blocks += [Paragraph("Reasons in the letter:"), Bullets(reasons)]
-    return Details(f"An applicant of {what}" if "risk" in what else f"An applicant {what}", blocks)
-
-
-def _checks_text(attribution: Mapping[str, Any], document: Mapping[str, Any]) -> str:
-    checks = attribution["faithfulness"]
-    parts = [
-        f"Contributions add up to the output within {attribution['completeness_error']:.1e} log-odds",
-        f"removing columns in this order moves the output faster than a random order by "
-        f"{checks['deletion_gain']['value']:.2f} log-odds ({checks['deletion_gain']['low']:.2f} to "
-        f"{checks['deletion_gain']['high']:.2f})",
-        f"rank correlation with a network of random weights {checks['randomisation_spearman']:.2f}",
-        f"with sampled Shapley values of the same network {document['shapley']['spearman']:.2f}",
-    ]
-    if document["truth"]:
-        parts.append(
-            f"with the true causal effects of the generator {document['truth']['per_applicant']:.2f} per applicant, "
-            f"{document['truth']['importance']:.2f} for the importance of columns"
-        )
-    return "; ".join(parts) + "."
-
-
-def _stability_text(stability: Mapping[str, Any]) -> str:
-    return (
-        f"Stability: trained again with {stability['retrained']} other seeds, the first reason changes for "
-        f"{stability['flip_rate']:.1%} of {stability['applicants']} applicants who were not approved; all reasons "
-        f"together overlap by {stability['overlap']:.0%}."
-    )
-
-
-def _recourse_section(scorer: Scorer, evidence: EvidenceDocuments) -> list[Section]:
-    recourse = evidence.explanation["recourse"]
-    if recourse is None:
-        return []
-    text = (
-        f"For {recourse['with_recourse']} of {recourse['declined']} declined applicants a change of one "
-        f"({recourse['one_change']}) or two columns that they can influence leads to approval by this model."
-    )
-    if "lowers_true_risk" in recourse:
-        text += f" On the generator, {recourse['lowers_true_risk']:.0%} of these changes lower the true risk as well."
-    rows = [
-        [
-            example["application_id"],
-            example["probability"],
-            example["new_probability"],
-            _change_text(scorer, name, values),
-        ]
-        for example in recourse["examples"]
-        for name, values in example["changes"].items()
-    ]
-    columns: list[Column | str] = [
-        "Application",
-        Column("Probability now", number=True, digits=3),
-        Column("After", number=True, digits=3),
-        "Change",
-    ]
-    return [
-        Section("Recourse", [Paragraph(text), Table(columns, rows, "Examples: one line a changed column")])
-    ]
-
-
-def _change_text(scorer: Scorer, name: str, values: Sequence[Any]) -> str:
-    column = scorer.schema.feature(name)
-    before, after = (value_text(column, value).split(": ", 1)[1] for value in values)
-    return f"{column.title}: {before} to {after}"
-
-
 def _data_section(evidence: EvidenceDocuments) -> Section:
     clean = "no leak found" if not evidence.audit else " ".join(evidence.audit)
     blocks: list[Block] = [
@@ -532,44 +317,4 @@ def _training_section(evidence: EvidenceDocuments) -> Section:
     )
     return Section(
         "Training", [Paragraph(text), Figure(curve, "Log loss by epoch, nats.", "Training curves")]
-    )
-
-
-def run_model_card(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocuments) -> str:
-    """The model card of the run, Markdown."""
-    document = evidence.explanation
-    protected = ", ".join(column.title for column in scorer.schema.protected) or "none given"
-    fairness: list[str | Table] = [_group_table(audit) for audit in evidence.evaluation["fairness"]]
-    explanation: list[str | Table] = [_checks_text(document["attribution"], document)]
-    if document["stability"]:
-        explanation.append(_stability_text(document["stability"]))
-    return model_card(
-        CardFacts(
-            title="Credit scoring: probability of default",
-            question=QUESTION,
-            details={
-                "Kind": scorer.config.model.kind,
-                "Members": scorer.config.model.num_members,
-                "Inputs": len(scorer.schema.features),
-            },
-            intended_use=[
-                "Estimating the probability of default of applicants like those in the training table, with "
-                "reasons, for a lender's decision that a person can review."
-            ],
-            out_of_scope=[
-                "Fully automatic refusal without a person to turn to.",
-                "Applicants of another product, market or period than the training table.",
-                "Any purpose other than credit, such as insurance, employment or housing.",
-            ],
-            factors=[f"Protected attributes audited: {protected}. None is an input."],
-            split=[f"Split {evidence.split}."],
-            calibration=[f"{evidence.calibration_reason}."],
-            fairness=fairness,
-            explanation=explanation,
-            limits=list(_LIMITS),
-            environment=environment(),
-            reproduce=f"fieldwork run credit_scoring --preset {summary.preset} --data {summary.source}",
-        ),
-        summary,
-        TITLES,
     )

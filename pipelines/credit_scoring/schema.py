@@ -109,14 +109,13 @@ class ColumnMap(BaseModel):
         """Whether the map says which columns are features; otherwise they are inferred."""
         return bool(self.numeric or self.categorical)
 
-    def schema_for(self, frame: pl.DataFrame, name: str) -> "LenderSchema":
-        """The declared schema, or the inferred one where nothing is declared; `frame` has only feature columns."""
-        declared = self if self.declares_features else infer_columns(frame, name)
-        columns = {"numeric": declared.numeric, "categorical": declared.categorical}
+    def to_schema(self, name: str) -> "LenderSchema":
+        """The declared columns, with the rest of the map as the way to read the lender's files."""
         return LenderSchema(
             name=name,
-            **columns,
-            protected=declared.protected,
+            numeric=self.numeric,
+            categorical=self.categorical,
+            protected=self.protected,
             reading=self.model_copy(update={"numeric": (), "categorical": (), "protected": ()}),
         )
 
@@ -201,8 +200,10 @@ def _protected_property(column: ProtectedColumn) -> Property:
     )
 
 
-def infer_columns(frame: pl.DataFrame, name: str) -> ColumnMap:
-    """The columns of an undeclared table: numbers are numeric features, text is categorical.
+def with_inferred_columns(columns: ColumnMap, frame: pl.DataFrame, name: str) -> ColumnMap:
+    """The map with the columns of an undeclared table: numbers are numeric features, text is categorical.
+
+    `frame` holds the features alone.
 
     Columns that carry the usual name of a protected attribute are set aside for the audit. Declare the columns
     (`--set data.columns=columns.yaml`) to say otherwise, and to name units, special codes and directions.
@@ -221,4 +222,5 @@ def infer_columns(frame: pl.DataFrame, name: str) -> ColumnMap:
             f"Expected feature columns in {name}. Received only {', '.join(frame.columns) or 'no columns'}.\n"
             "Add the applicants' features, or declare them with --set data.columns=columns.yaml."
         )
-    return ColumnMap(numeric=tuple(numeric), categorical=tuple(categorical), protected=tuple(protected))
+    inferred = {"numeric": tuple(numeric), "categorical": tuple(categorical), "protected": tuple(protected)}
+    return columns.model_copy(update=inferred)

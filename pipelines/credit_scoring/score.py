@@ -17,7 +17,14 @@ from pipelines.credit_scoring.reasons import Reason, adverse_reasons
 from pipelines.credit_scoring.schema import CONTRACT, LenderSchema
 from pipelines.credit_scoring.train import predict_log_odds
 from shared.contracts.contract import load
-from shared.evaluation.calibration import Calibration, calibration_from_json, logit
+from shared.evaluation.calibration import (
+    Calibration,
+    NoCalibration,
+    PlattScaling,
+    TemperatureScaling,
+    calibration_from_json,
+    logit,
+)
 from shared.interpretability.attribution import Attribution
 from shared.interpretability.deep_shap import deep_shap
 
@@ -105,8 +112,7 @@ class Scorer:
     @property
     def calibration_slope(self) -> float:
         """Calibrated log-odds are an affine function of the network's; this is its slope."""
-        low, high = logit(self.calibration.probability(np.array([-1.0, 1.0])))
-        return float(high - low) / 2.0
+        return _affine(self.calibration)[0]
 
     def explain(self, frame: pl.DataFrame) -> Attribution:
         """What each column adds to each applicant's calibrated log-odds of default, against the reference rows.
@@ -114,8 +120,7 @@ class Scorer:
         Values of shape (rows, columns); positive values speak against the applicant. They sum to the difference
         from the mean calibrated log-odds of the reference applicants, so they translate to points exactly.
         """
-        slope = self.calibration_slope
-        offset = float(logit(self.calibration.probability(np.zeros(1)))[0])
+        slope, offset = _affine(self.calibration)
         encoded = deep_shap(
             self.network.members(),
             self.features.transform(frame),
@@ -187,3 +192,13 @@ class Scorer:
             contract=pl.lit(load(CONTRACT).id_version),
             scored_at=pl.lit(scored_at),
         )
+
+
+def _affine(calibration: Calibration) -> tuple[float, float]:
+    """Slope and intercept from the network's log-odds to calibrated ones."""
+    if isinstance(calibration, TemperatureScaling):
+        return 1.0 / calibration.temperature, 0.0
+    if isinstance(calibration, PlattScaling):
+        return calibration.slope, calibration.intercept
+    assert isinstance(calibration, NoCalibration), "isotonic steps have no slope; they are never a candidate"
+    return 1.0, 0.0

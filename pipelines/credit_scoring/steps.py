@@ -15,14 +15,11 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.credit_scoring import evaluate as protocol
 from pipelines.credit_scoring import explain as explanations
+from pipelines.credit_scoring.card import run_model_card
 from pipelines.credit_scoring.config import CreditConfig, DataConfig
 from pipelines.credit_scoring.data import load_applications, source_path
-from pipelines.credit_scoring.report import (
-    EvidenceDocuments,
-    first_summary,
-    run_model_card,
-    run_report,
-)
+from pipelines.credit_scoring.evidence import EvidenceDocuments, first_summary
+from pipelines.credit_scoring.report import run_report
 from pipelines.credit_scoring.schema import LenderSchema
 from pipelines.credit_scoring.score import Scorer
 from pipelines.credit_scoring.train import outcomes, predict_log_odds, train_network
