@@ -49,6 +49,9 @@ class TrainingConfig(_Section):
     patience: int | None = Field(
         None, description="epochs without a better validation log loss; None: all epochs"
     )
+    checkpoint_every_seconds: float = Field(
+        60.0, ge=0, description="seconds between checkpoints, from which a killed run continues"
+    )
 
 
 class EvaluationConfig(_Section):

@@ -2,20 +2,27 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import polars.selectors
 import yaml
 from pydantic import ValidationError
 
+from pipelines.credit_scoring.cells import (
+    codes_as_text,
+    missing_marks_note,
+    outcomes_as_declared,
+    without_missing_marks,
+)
 from pipelines.credit_scoring.config import DataConfig
 from pipelines.credit_scoring.declared import PUBLIC_FILES, column_map
 from pipelines.credit_scoring.generator import SCHEMA as SYNTHETIC_SCHEMA
 from pipelines.credit_scoring.generator import generate
-from pipelines.credit_scoring.schema import COMMON_COLUMNS, ColumnMap, LenderSchema, with_inferred_columns
+from pipelines.credit_scoring.infer import with_inferred_columns
+from pipelines.credit_scoring.schema import COMMON_COLUMNS, ColumnMap, LenderSchema
+from shared.contracts.document import did_you_mean
 from shared.data.datasets import locate
 from shared.data.public_sets import public_sets as known_sets
 from shared.data.tables import read_table
@@ -58,6 +65,10 @@ def load_applications(source: str, config: DataConfig, seed: int) -> Application
     Raises RequestError for an unknown source, an unreadable file or a column map that does not fit.
     """
     path = source_path(source)
+    if config.columns is not None and (path is None or source in PUBLIC_FILES):
+        raise RequestError(
+            f"Expected data.columns with a table of your own. Received it with {source}: leave it out."
+        )
     if path is None:
         return Applications(generate(config.num_rows, seed), SYNTHETIC_SCHEMA)
     if source in PUBLIC_FILES:
@@ -67,12 +78,21 @@ def load_applications(source: str, config: DataConfig, seed: int) -> Application
 
 def read_to_train(path: Path, columns: ColumnMap, name: str) -> Applications:
     """A lender's table with outcomes. Columns that the map does not declare are inferred when it declares none."""
-    raw = read_table(path, separator=columns.separator, names=columns.names)
-    raw = _missing_marks_removed(_renamed(raw, columns))
+    given = _renamed(read_table(path, separator=columns.separator, names=columns.names), columns)
+    for source in columns.common_sources.values():
+        if source is not None and source not in given.columns:
+            raise RequestError(_absent(source, given.columns))
+    raw = without_missing_marks(given, columns)
+    notes = missing_marks_note(given, raw)
     if not columns.declares_features:
         features = raw.drop(*(set(raw.columns) & _common_sources(columns)))
         columns = with_inferred_columns(columns, features, name)
-    return _in_contract_shape(raw, columns.to_schema(name))
+        audited = ", ".join(column.name for column in columns.protected)
+        notes += (
+            (f"Set aside for the fairness audit and not used as features: {audited}.",) if audited else ()
+        )
+    applications = _in_contract_shape(raw, columns.to_schema(name))
+    return replace(applications, notes=(*notes, *applications.notes))
 
 
 def read_to_score(path: Path, schema: LenderSchema) -> pl.DataFrame:
@@ -87,7 +107,10 @@ def read_to_score(path: Path, schema: LenderSchema) -> pl.DataFrame:
         raw = read_table(path, separator=columns.separator, names=columns.names)
     known = {old: new for old, new in columns.rename.items() if old in raw.columns}
     raw = _renamed(raw, columns.model_copy(update={"rename": known}))
-    return _in_contract_shape(_missing_marks_removed(raw), schema).frame
+    identity = columns.application_id
+    if identity is not None and not {identity, "application_id"} & set(raw.columns):
+        raise RequestError(_absent(identity, raw.columns))
+    return _in_contract_shape(without_missing_marks(raw, schema), schema).frame
 
 
 def _common_sources(columns: ColumnMap) -> set[str]:
@@ -130,46 +153,22 @@ def _renamed(frame: pl.DataFrame, columns: ColumnMap) -> pl.DataFrame:
     return frame.rename(dict(columns.rename))
 
 
-# Cells that are empty in all but spelling; kept as text they would become a category or break a number.
-_MISSING_MARKS = ("", "na", "n/a", "nan", "null", "none", "?")
-
-
-def _missing_marks_removed(frame: pl.DataFrame) -> pl.DataFrame:
-    """Text cells that only mark a missing value become missing; a column of numbers beside them becomes numeric."""
-    frame = frame.with_columns(polars.selectors.float().fill_nan(None))
-    text = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-    cleaned = frame.with_columns(
-        pl.when(pl.col(name).str.strip_chars().str.to_lowercase().is_in(_MISSING_MARKS))
-        .then(None)
-        .otherwise(pl.col(name))
-        .alias(name)
-        for name in text
-    )
-    numeric = []
-    for name in text:
-        if cleaned[name].null_count() == frame[name].null_count():
-            continue
-        parsed = cleaned[name].str.strip_chars().cast(pl.Float64, strict=False)
-        if parsed.null_count() == cleaned[name].null_count():
-            numeric.append(parsed)
-    return cleaned.with_columns(numeric)
-
-
 def _in_contract_shape(raw: pl.DataFrame, schema: LenderSchema) -> Applications:
     """Selects and names the contract's columns. Values are left as they are: judging them is the contract's part."""
     sources = schema.reading.common_sources
     notes: list[str] = []
     series: list[pl.Series] = []
     for name in COMMON_COLUMNS:
-        source = sources[name] or name
-        if source in raw.columns:
+        source = next((source for source in (sources[name], name) if source in raw.columns), None)
+        if source is not None:
             series.append(raw[source].alias(name))
-        elif sources[name] and name != "defaulted":
-            raise RequestError(_absent(sources[name] or name, raw.columns))
     if not any(column.name == "application_id" for column in series):
         numbered = [f"row-{number}" for number in range(1, raw.height + 1)]
         series.insert(0, pl.Series("application_id", numbered))
         notes.append("The table names no application id: rows are called by their number.")
+    for feature in schema.feature_names:
+        if feature not in raw.columns:
+            raise RequestError(_absent(feature, raw.columns))
     wanted = [*schema.feature_names, *(column.name for column in schema.protected)]
     series += [raw[name] for name in wanted if name in raw.columns]
     ignored = sorted(set(raw.columns) - set(wanted) - _common_sources(schema.reading))
@@ -177,44 +176,12 @@ def _in_contract_shape(raw: pl.DataFrame, schema: LenderSchema) -> Applications:
         notes.append(f"Columns that are not declared and not used: {', '.join(ignored)}.")
     frame = pl.DataFrame(series)
     if "defaulted" in frame.columns:
-        frame = frame.with_columns(_outcome(frame["defaulted"], schema.reading))
-    return Applications(frame.with_columns(_as_text(frame, schema)), schema, tuple(notes))
-
-
-def _outcome(values: pl.Series, columns: ColumnMap) -> pl.Series:
-    """1 for default, 0 for repaid; any other value stays as it is and breaks the contract by its own name."""
-    text = values.cast(pl.String).str.strip_chars()
-    bad, good = _spellings(columns.default_value), _spellings(columns.repaid_value)
-    mapped = (
-        pl.when(text.is_in(bad)).then(pl.lit("1")).when(text.is_in(good)).then(pl.lit("0")).otherwise(text)
-    )
-    return pl.select(mapped.alias("defaulted")).to_series()
-
-
-def _spellings(value: Any) -> list[str]:
-    if isinstance(value, bool):
-        return [str(value), str(value).lower()]
-    if isinstance(value, int | float):
-        return [f"{value:g}", str(value), str(float(value))]
-    return [str(value)]
-
-
-def _as_text(frame: pl.DataFrame, schema: LenderSchema) -> Sequence[pl.Expr]:
-    """Codes that a reader took for numbers are categories all the same: 1 and 1.0 are written 1."""
-    text = [column.name for column in schema.categorical]
-    text += [column.name for column in schema.protected if not column.upper_edges]
-    expressions = []
-    for name in text:
-        if name in frame.columns and frame[name].dtype.is_numeric():
-            whole = frame[name].drop_nulls().cast(pl.Float64)
-            as_integer = bool((whole == whole.round()).all())
-            column = pl.col(name).cast(pl.Int64) if as_integer else pl.col(name)
-            expressions.append(column.cast(pl.String))
-    return expressions
+        frame = frame.with_columns(outcomes_as_declared(frame["defaulted"], schema.reading))
+    return Applications(codes_as_text(frame, schema), schema, tuple(notes))
 
 
 def _absent(name: str, there: Sequence[str]) -> str:
-    return f"Expected a column {name} in the table. There are: {', '.join(there[:30])}."
+    return f"Expected a column {name} in the table{did_you_mean(name, there)}. There are: {', '.join(there[:30])}."
 
 
 def parse_column_map(value: Any) -> ColumnMap:

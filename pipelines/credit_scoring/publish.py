@@ -1,6 +1,5 @@
 """Into the registry, past the gate: a challenger replaces the champion only when it is shown not to be worse."""
 
-import shutil
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -9,7 +8,6 @@ from pipelines.credit_scoring.config import CreditConfig
 from pipelines.credit_scoring.score import Scorer
 from pipelines.credit_scoring.steps import PIPELINE, Fitted, Ingested, Parts, opened, restored_bundle
 from pipelines.credit_scoring.train import outcomes
-from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.evaluation.compare import compare_auc
 from shared.orchestration.run import current_run
@@ -62,9 +60,10 @@ def publish(ingested: Ingested, parts: Parts, fitted: Fitted, bundle: Ref, confi
             run_id, version = known.run_id, known.version
             promoted = "champion" in known.aliases
             reasons = ("This bundle was registered by an earlier run.",)
-    shutil.rmtree(home().checkpoints / PIPELINE / parts.train.sha256[:16], ignore_errors=True)
     place = registry.bundle(PIPELINE, version).folder
-    current_run().say(f"  version {version}: {'promoted' if promoted else 'not promoted'}. {' '.join(reasons)}")
+    current_run().say(
+        f"  version {version}: {'promoted' if promoted else 'not promoted'}. {' '.join(reasons)}"
+    )
     return Published(run_id=run_id, version=version, promoted=promoted, reasons=reasons, bundle=str(place))
 
 

@@ -73,7 +73,9 @@ def value_text(column: NumericColumn | CategoricalColumn, value: object) -> str:
         return f"{column.title}: not stated"
     if isinstance(column, CategoricalColumn):
         meaning = column.levels.get(str(value), str(value))
-        return f"{column.title}: {meaning if len(meaning) <= _LONGEST_VALUE else meaning[:_LONGEST_VALUE] + '…'}"
+        return (
+            f"{column.title}: {meaning if len(meaning) <= _LONGEST_VALUE else meaning[:_LONGEST_VALUE] + '…'}"
+        )
     number = float(value)  # type: ignore[arg-type]
     if number in column.special_codes:
         return f"{column.title}: {column.special_codes[number]}"
@@ -170,7 +172,9 @@ def _changes(
     allowed = {"up": values > current, "down": values < current, "both": values != current}
     values = values[allowed[column.may_change]]
     effort = np.abs(_rank(values, edges) - _rank(np.array([float(current)]), edges))
-    return [_Change(column.name, float(value), float(step)) for value, step in zip(values, effort, strict=True)]
+    return [
+        _Change(column.name, float(value), float(step)) for value, step in zip(values, effort, strict=True)
+    ]
 
 
 def _rank(values: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from shared.publishing.blocks import (
     Report,
     Section,
     Table,
+    interval,
 )
 from shared.publishing.report import render
 from shared.publishing.standard import readable, results_section, run_section
@@ -105,9 +106,7 @@ def _repeated_section(evidence: EvidenceDocuments) -> list[Section]:
 
 
 def _range(metric: Mapping[str, Any]) -> str:
-    if metric["low"] is None:
-        return "–"
-    return f"{metric['low']:.3f} to {metric['high']:.3f}"
+    return interval(metric) or "–"
 
 
 def _discrimination_section(evidence: EvidenceDocuments) -> Section:
@@ -141,7 +140,7 @@ def _calibration_section(evidence: EvidenceDocuments) -> Section:
             round(row["n"]),
             row["mean_predicted"],
             row["observed_rate"],
-            f"{row['low']:.3f} to {row['high']:.3f}",
+            interval(row),
         ]
         for row in evaluation["calibration_table"]
     ]
@@ -210,7 +209,7 @@ def _decision_section(scorer: Scorer, evidence: EvidenceDocuments) -> Section:
                     {"network": cost},
                     chosen=rule.cut_off,
                     x="Cut-off (probability)",
-                    unit="per applicant",
+                    unit="wrong refusals per applicant",
                 ),
                 "Cost per applicant over the cut-off, test part.",
                 "Cost curve",
@@ -249,10 +248,10 @@ def group_table(audit: Mapping[str, Any]) -> Table:
             cell(group, "calibration_gap"),
             group["too_small"] or "",
         ]
-        for group in audit["groups"]
+        for group in sorted(audit["groups"], key=lambda group: not group["group"].startswith("up to"))
     ]
     columns: list[Column | str] = [
-        audit["attribute"][:1].upper() + audit["attribute"][1:],
+        _capital(audit["attribute"]),
         Column("Applicants", number=True),
         Column("Approved", number=True),
         Column("Approved of those who repay", number=True),
@@ -265,22 +264,24 @@ def group_table(audit: Mapping[str, Any]) -> Table:
 
 def _gap_callout(audit: Mapping[str, Any]) -> Callout:
     names = {
-        "selection_ratio": "four-fifths ratio",
-        "equal_opportunity": "approval gap among those who repay",
-        "equalised_odds": "largest gap in error rates",
+        "selection_ratio": "Four-fifths ratio",
+        "equal_opportunity": "Approval gap among those who repay",
+        "equalised_odds": "Largest gap in error rates",
     }
     parts, found = [], False
     for key, name in names.items():
         gap = audit["gaps"][key]
         if gap["value"] is None:
-            parts.append(f"{name}: {gap['finding']}")
+            parts.append(f"{name}: {gap['finding']}.")
             continue
         found = found or gap["finding"] == "gap"
         pair = f"{gap['lowest']} against {gap['highest']}"
-        parts.append(
-            f"{name} {gap['value']:.2f} ({gap['low']:.2f} to {gap['high']:.2f}; {pair}): {gap['finding']}"
-        )
-    return Callout("warning" if found else "neutral", ". ".join(parts) + ".", audit["attribute"])
+        parts.append(f"{name} {gap['value']:.2f} ({interval(gap, 2)}; {pair}): {gap['finding']}.")
+    return Callout("warning" if found else "neutral", " ".join(parts), _capital(audit["attribute"]))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _data_section(evidence: EvidenceDocuments) -> Section:

@@ -6,34 +6,42 @@ codes, protected attributes, what an applicant may change and in which direction
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from math import isfinite
+from typing import Annotated, Any, Literal, Self
 
-import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from shared.contracts.consistency import RESERVED_NAMES
 from shared.contracts.contract import Contract, Property, load
-from shared.errors import RequestError
 
 CONTRACT = "credit_applications"
 # Columns that the contract itself names; everything else is the lender's.
 COMMON_COLUMNS = ("application_id", "defaulted", "application_date", "group_id")
 
-# Names under which lawful-discrimination attributes usually arrive. An undeclared table must not turn them
-# into features by accident; a declared schema says for itself what they are.
-PROTECTED_NAMES = frozenset(
-    {
-        "sex", "gender", "age", "age_years", "birth_year", "date_of_birth", "race", "ethnicity", "nationality",
-        "religion", "marital_status", "marriage", "foreign_worker", "disability", "pregnancy",
-        "personal_status_sex",
-    }
-)  # fmt: skip
+
+def _codes_as_text(levels: Any) -> Any:
+    """YAML reads the code 1 as a number; the contract's categories are text."""
+    if not isinstance(levels, Mapping):
+        return levels
+    return {str(code) if type(code) is int else code: meaning for code, meaning in levels.items()}
+
+
+Levels = Annotated[Mapping[str, str], BeforeValidator(_codes_as_text)]
 
 
 class _Column(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(description="column name in the contract's table")
+    name: str = Field(min_length=1, description="column name in the contract's table")
     label: str = Field("", description="name in plain words, used in figures and letters")
+
+    @model_validator(mode="after")
+    def _name_is_free(self) -> Self:
+        if self.name in (*COMMON_COLUMNS, *RESERVED_NAMES) or not self.name.isprintable():
+            raise ValueError(
+                f"Expected a printable name that the contract does not use. Received {self.name!r}."
+            )
+        return self
 
     @property
     def title(self) -> str:
@@ -58,11 +66,21 @@ class NumericColumn(_Column):
     )
     reason: str = Field("", description="phrase for an adverse-action letter")
 
+    @model_validator(mode="after")
+    def _range_is_possible(self) -> Self:
+        stated = [bound for bound in (self.minimum, self.maximum) if bound is not None]
+        if stated != sorted(stated) or not all(isfinite(value) for value in (*stated, *self.special_codes)):
+            raise ValueError(
+                f"Expected finite bounds and codes of {self.name}, the minimum below the maximum. "
+                f"Received {self.minimum} and {self.maximum}."
+            )
+        return self
+
 
 class CategoricalColumn(_Column):
     """A value out of a list. Levels unseen or rare in training share one `other` input."""
 
-    levels: Mapping[str, str] = Field(
+    levels: Levels = Field(
         default_factory=dict, description="allowed values and their meaning; empty: whatever occurs"
     )
     may_change: bool = Field(False, description="whether an applicant can change it")
@@ -76,7 +94,7 @@ class ProtectedColumn(_Column):
     upper_edges: tuple[float, ...] = Field(
         (), description="numbers are grouped into bands with these inclusive upper ends, in years for an age"
     )
-    levels: Mapping[str, str] = Field(default_factory=dict, description="values and their meaning")
+    levels: Levels = Field(default_factory=dict, description="values and their meaning")
 
 
 class ColumnMap(BaseModel):
@@ -98,6 +116,20 @@ class ColumnMap(BaseModel):
     categorical: tuple[CategoricalColumn, ...] = ()
     protected: tuple[ProtectedColumn, ...] = ()
     rename: Mapping[str, str] = Field(default_factory=dict, description="column in the file -> name here")
+
+    @model_validator(mode="after")
+    def _has_one_meaning_each(self) -> Self:
+        if str(self.default_value) == str(self.repaid_value):
+            raise ValueError(
+                "Expected a default_value that differs from the repaid_value. "
+                f"Received {self.default_value!r} for both."
+            )
+        declared = [column.name for column in (*self.numeric, *self.categorical, *self.protected)]
+        names = [*declared, *(source for source in self.common_sources.values() if source)]
+        twice = sorted({name for name in declared if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"Expected one meaning of each column. Received more for {', '.join(twice)}.")
+        return self
 
     @property
     def common_sources(self) -> dict[str, str | None]:
@@ -133,9 +165,9 @@ class LenderSchema(BaseModel):
     reading: ColumnMap = Field(ColumnMap(), description="how the lender's files become the contract's table")
 
     @model_validator(mode="after")
-    def _names_are_distinct(self) -> "LenderSchema":
+    def _names_are_distinct(self) -> Self:
         names = [column.name for column in (*self.numeric, *self.categorical, *self.protected)]
-        twice = sorted({name for name in names if names.count(name) > 1 or name in COMMON_COLUMNS})
+        twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(
                 f"Expected each column once. Received more than one declaration of {', '.join(twice)}."
@@ -167,7 +199,10 @@ class LenderSchema(BaseModel):
         properties += [_categorical_property(column) for column in self.categorical]
         if not scoring:
             properties += [_protected_property(column) for column in self.protected]
-        return load(CONTRACT).extended(properties, suffix=self.name)
+        readable = (
+            self.name if any(letter.isascii() and letter.isalnum() for letter in self.name) else "own-table"
+        )
+        return load(CONTRACT).extended(properties, suffix=readable)
 
 
 def _numeric_property(column: NumericColumn) -> Property:
@@ -198,29 +233,3 @@ def _protected_property(column: ProtectedColumn) -> Property:
         description=f"{column.title} (protected: audited, never a feature)",
         optional=True,
     )
-
-
-def with_inferred_columns(columns: ColumnMap, frame: pl.DataFrame, name: str) -> ColumnMap:
-    """The map with the columns of an undeclared table: numbers are numeric features, text is categorical.
-
-    `frame` holds the features alone.
-
-    Columns that carry the usual name of a protected attribute are set aside for the audit. Declare the columns
-    (`--set data.columns=columns.yaml`) to say otherwise, and to name units, special codes and directions.
-    """
-    numeric, categorical, protected = [], [], []
-    for column, dtype in frame.schema.items():
-        if column.lower() in PROTECTED_NAMES:
-            edges = (25.0, 40.0, 60.0) if dtype.is_numeric() else ()
-            protected.append(ProtectedColumn(name=column, upper_edges=edges))
-        elif dtype.is_numeric():
-            numeric.append(NumericColumn(name=column))
-        elif dtype in (pl.String, pl.Boolean, pl.Categorical, pl.Enum):
-            categorical.append(CategoricalColumn(name=column))
-    if not numeric and not categorical:
-        raise RequestError(
-            f"Expected feature columns in {name}. Received only {', '.join(frame.columns) or 'no columns'}.\n"
-            "Add the applicants' features, or declare them with --set data.columns=columns.yaml."
-        )
-    inferred = {"numeric": tuple(numeric), "categorical": tuple(categorical), "protected": tuple(protected)}
-    return columns.model_copy(update=inferred)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from shared.publishing.bundle import Bundle
 
 TARGET = "log-odds of default"
+_ROWS_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,10 @@ class Scorer:
 
     def probability(self, frame: pl.DataFrame) -> np.ndarray:
         """Calibrated probability of default, of shape (rows,)."""
-        return self.calibration.probability(predict_log_odds(self.network, self.features.transform(frame)))
+        # encoded in slices: an encoded row is some twenty times the size of the row
+        slices = frame.iter_slices(_ROWS_AT_ONCE) if len(frame) else [frame]
+        raw = [predict_log_odds(self.network, self.features.transform(part)) for part in slices]
+        return self.calibration.probability(np.concatenate(raw))
 
     @property
     def calibration_slope(self) -> float:
@@ -152,16 +156,14 @@ class Scorer:
             minimum=limits.min_reason_log_odds,
         )
 
-    def score(self, frame: pl.DataFrame, *, rows_at_once: int = 20_000) -> pl.DataFrame:
+    def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Decisions in the shape of the contract `credit_decisions`, in the order of the rows.
 
         Reasons are given to everyone who is not simply approved: those are the people a lender owes them.
         """
         scored_at = datetime.now(UTC)
-        parts = [
-            self._score_part(frame[start : start + rows_at_once], scored_at)
-            for start in range(0, max(len(frame), 1), rows_at_once)
-        ]
+        slices = frame.iter_slices(_ROWS_AT_ONCE) if len(frame) else [frame]
+        parts = [self._score_part(part, scored_at) for part in slices]
         return pl.concat(parts)
 
     def _score_part(self, frame: pl.DataFrame, scored_at: datetime) -> pl.DataFrame:

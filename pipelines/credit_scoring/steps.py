@@ -26,14 +26,13 @@ from pipelines.credit_scoring.train import outcomes, predict_log_odds, train_net
 from shared.contracts.table import check_table
 from shared.data.audit import audit_split
 from shared.data.files import sha256_file
-from shared.data.home import home
 from shared.data.splits import Split, row_keys, split_by_hash, split_by_time, split_stratified_by_hash
 from shared.data.store import Ref, default_store
 from shared.errors import RequestError
 from shared.evaluation.choose_calibration import choose_calibration
 from shared.monitoring.profile import reference_profile
 from shared.orchestration.run import current_run
-from shared.orchestration.step import code_digest, step
+from shared.orchestration.step import checkpoint_folder, code_digest, step
 from shared.publishing.bundle import BundleFacts, write_bundle
 from shared.publishing.plain import plain
 from shared.publishing.summary import RunSummary
@@ -195,7 +194,7 @@ def train(ingested: Ingested, parts: Parts, config: CreditConfig) -> Fitted:
         ingested.lender,
         config,
         seed=config.seed,
-        checkpoint_dir=home().checkpoints / PIPELINE / parts.train.sha256[:16],
+        checkpoint_dir=checkpoint_folder(),
         progress=current_run().bar(),
     )
     raw = predict_log_odds(result.model, features.transform(validation))  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from pipelines.credit_scoring.config import CreditConfig
 from pipelines.credit_scoring.features import Features
 from pipelines.credit_scoring.model import CreditNetwork, loss
 from pipelines.credit_scoring.schema import LenderSchema
+from shared.errors import RequestError
 from shared.evaluation.binary import log_loss, roc_auc
 from shared.evaluation.calibration import sigmoid
 from shared.training.batches import DeviceBatches
@@ -19,16 +20,20 @@ from shared.training.progress import Progress
 from shared.training.settings import FitSettings
 
 
+# hidden activations of all members stay within the cache of a core or two
+_ROWS_AT_ONCE = 4096
+
+
 def outcomes(frame: pl.DataFrame) -> np.ndarray:
     """1 for default, 0 for repaid, int64 of shape (rows,)."""
     return frame["defaulted"].cast(pl.Int64).to_numpy()
 
 
-def predict_log_odds(network: CreditNetwork, encoded: Tensor, *, rows_at_once: int = 16_384) -> np.ndarray:
-    """Log-odds of default from encoded rows, float64 of shape (rows,); memory is bounded by `rows_at_once`."""
+def predict_log_odds(network: CreditNetwork, encoded: Tensor) -> np.ndarray:
+    """Log-odds of default from encoded rows, float64 of shape (rows,)."""
     network.eval()
     with torch.inference_mode():
-        parts = [network(part) for part in encoded.split(rows_at_once)]
+        parts = [network(part) for part in encoded.split(_ROWS_AT_ONCE)]
     return torch.cat(parts).double().numpy()
 
 
@@ -46,6 +51,11 @@ def train_network(
 
     With a validation part the epoch of lowest validation log loss is kept; without one, the last epoch.
     """
+    if config.model.monotone and not any(column.risk for column in schema.numeric):
+        raise RequestError(
+            f"Expected columns with a declared direction for model.monotone. Received none in {schema.name}: "
+            "declare `risk: rises` or `risk: falls` in data.columns."
+        )
     features = Features.fit(training, schema, config.model)
     network = CreditNetwork(features, config.model, seed=seed)
     target = torch.tensor(outcomes(training), dtype=torch.float32)
@@ -61,6 +71,7 @@ def train_network(
         patience=config.training.patience,
         monitor="loss" if validation is not None else "train_loss",
         restore_best=validation is not None,
+        checkpoint_every_seconds=config.training.checkpoint_every_seconds,
         seed=seed,
     )
     validate = None if validation is None else _validation(features, validation)

@@ -23,7 +23,8 @@ def _markdown(summary: RunSummary) -> str:
         standing = "promoted to champion" if model.promoted else "not promoted"
         lines.append(f"Version {model.version}, {standing}.")
     lines.append("Rows: " + ", ".join(f"{name} {count:,}" for name, count in summary.rows.items()))
-    lines.append(f"Report: `{summary.report}`")
+    if summary.report:
+        lines.append(f"Report: `{summary.report}`")
     return "\n\n".join(lines)
 
 

@@ -31,7 +31,7 @@ def validation_message(error: ValidationError) -> str:
     place = ".".join(str(part) for part in first["loc"])
     given = "" if first["type"] in ("missing", "value_error") else f" Received {first['input']!r:.120}."
     more = f" ({error.error_count() - 1} more problems)" if error.error_count() > 1 else ""
-    return f"{place + ': ' if place else ''}{first['msg']}.{given}{more}".replace("..", ".")
+    return f"{place + ': ' if place else ''}{first['msg'].rstrip('.')}.{given}{more}"
 
 
 def _place(document: dict[str, Any], config: BaseModel, key: str, value: Any) -> None:

@@ -10,8 +10,11 @@ import hashlib
 import importlib.metadata
 import inspect
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
@@ -83,10 +86,14 @@ class Step(Generic[P, R]):
             if remembered is not None:
                 return Completed(name="Cached", data=remembered["result"])
             values = {name: self._arguments[name].validate_python(value) for name, value in arguments.items()}
-            result = self.function(**values)  # type: ignore[call-arg]
-            document = self._result.dump_python(result, mode="json")
+            folder = home().checkpoints / f"{self.name}-{key[:32]}"
+            with _saving_in(folder):
+                result = self.function(**values)  # type: ignore[call-arg]
+            document = self._result.dump_python(result, mode="json", warnings=False)
+            self._result.validate_python(document)  # what cannot be read back must not be remembered
             if self.reuse:
                 atomic_write(self._place(key), json.dumps({"result": document}))
+            shutil.rmtree(folder, ignore_errors=True)
             return document
 
         decorate = task(
@@ -123,6 +130,27 @@ class Step(Generic[P, R]):
 def step(*, retries: int = 0, reuse: bool = True) -> Callable[[Callable[P, R]], Step[P, R]]:
     """Decorator: see `Step`."""
     return lambda function: Step(function, retries=retries, reuse=reuse)
+
+
+_checkpoint_folder: ContextVar[Path | None] = ContextVar("fieldwork_checkpoint_folder", default=None)
+
+
+def checkpoint_folder() -> Path | None:
+    """Where the step under way may save its progress; None outside of a step.
+
+    It belongs to one key: after a kill an equal call finds it again, calls that differ in data, configuration or
+    code never do, equal calls at once wait for each other, and success removes it.
+    """
+    return _checkpoint_folder.get()
+
+
+@contextmanager
+def _saving_in(folder: Path) -> Iterator[None]:
+    token = _checkpoint_folder.set(folder)
+    try:
+        yield
+    finally:
+        _checkpoint_folder.reset(token)
 
 
 @functools.cache

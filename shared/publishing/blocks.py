@@ -162,7 +162,9 @@ def interval(metric: Mapping[str, Any], digits: int = 3) -> str:
     low, high = metric.get("low"), metric.get("high")
     if low is None or high is None:
         return ""
-    return f"{show(float(low), digits)} to {show(float(high), digits)}"
+    if max(abs(low), abs(high)) < 10**-digits:
+        return f"{show(float(low), digits)} to {show(float(high), digits)}"
+    return _minus(f"{low:,.{digits}f}") + " to " + _minus(f"{high:,.{digits}f}")
 
 
 def _float(value: float, digits: int | None) -> str:

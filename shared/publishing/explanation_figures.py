@@ -107,7 +107,7 @@ def waterfall(
     labels = literals(names, 26)
     if values is not None:
         pairs = zip(labels, values, strict=True)
-        labels = [f"{label} = {literal(_value(value), 14)}" for label, value in pairs]
+        labels = [f"{label} = {literal(_value(value), 18)}" for label, value in pairs]
     order = np.argsort(-np.abs(parts[0]), kind="stable")
     shown = order if len(order) <= max_features else order[: max_features - 1]
     steps = [(labels[index], float(parts[0, index])) for index in shown]
@@ -134,7 +134,8 @@ def _draw_waterfall(steps: list[tuple[str, float]], base_value: float, unit: str
     axes.set_yticks(range(len(steps)), [label for label, _ in steps])
     axes.set_ylim(len(steps) - 0.1, -0.7)
     reached = base_value + np.cumsum([0.0, *(step for _, step in steps)])
-    room = 0.2 * (float(np.ptp(reached)) or 1.0)
+    # A label takes about a fifth of the axis; it must end before the names of the features.
+    room = 0.32 * (float(np.ptp(reached)) or 1.0)
     axes.set_xlim(float(reached.min()) - room, float(reached.max()) + room)
     dress(axes, x=_with_unit("Output", unit), grid="x")
     axes.tick_params(axis="y", colors=INK)

@@ -1,0 +1,143 @@
+"""Every test has a data home of its own, and no test reaches a Prefect server or a model registry of the user's."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _outside_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What libraries read from the environment once, when they are imported, holds for the whole session."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
+    folder = tmp_path_factory.mktemp("session")
+    kept |= {"PREFECT_HOME": str(folder / "prefect"), "MPLCONFIGDIR": str(folder / "matplotlib")}
+    with patch.dict(os.environ, kept, clear=True):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home that no other test knows; it is not created before something is written."""
+    for name in ("FIELDWORK_STORE", "FIELDWORK_ARTIFACTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FIELDWORK_HOME", str(tmp_path_factory.getbasetemp() / "homes" / os.urandom(6).hex()))
+
+
+@pytest.fixture(scope="session")
+def prefect_server(_outside_world: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one Prefect server for all tests of this process: starting one takes seconds."""
+    from shared.orchestration.server import configure, local_server
+
+    with patch.dict(os.environ, FIELDWORK_HOME=str(tmp_path_factory.mktemp("server"))):
+        configure()
+        import prefect  # noqa: F401 - afterwards the server tells Prefect's settings its address
+
+        with local_server() as ready:
+            ready()
+            yield os.environ["PREFECT_API_URL"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What `--json -` wrote: stdout holds nothing else."""
+        document: dict[str, Any] = json.loads(self.stdout)
+        return document
+
+    def require_success(self) -> "Outcome":
+        assert self.exit_code == 0, self.stderr
+        return self
+
+    def require_plain_failure(self, exit_code: int, *parts: str) -> None:
+        """One or two plain lines on stderr that contain `parts`, and the exit code."""
+        assert self.exit_code == exit_code, (self.exit_code, self.stderr)
+        lines = self.stderr.strip().splitlines()
+        assert 1 <= len(lines) <= 2, self.stderr
+        assert "Traceback" not in self.stderr
+        assert "unexpected" not in self.stderr
+        for part in parts:
+            assert part in self.stderr
+
+
+class Fieldwork:
+    """The `fieldwork` command in one data home: called in this process, or started as a process of its own."""
+
+    def __init__(self, home: Path, server_url: str | None) -> None:
+        self.home, self.server_url = home, server_url
+
+    def __call__(self, *arguments: object) -> Outcome:
+        from typer.testing import CliRunner
+
+        from apps.cli.main import app
+
+        with patch.dict(os.environ, FIELDWORK_HOME=str(self.home)):
+            result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        return Outcome(result.exit_code, result.stdout, result.stderr)
+
+    def start(
+        self,
+        *arguments: object,
+        environment: Mapping[str, str] | None = None,
+        largest_file_bytes: int | None = None,
+    ) -> "subprocess.Popen[str]":
+        """A process; without `server_url` it starts a Prefect server of its own, as a user's does.
+
+        With `largest_file_bytes` the kernel refuses to let files grow further, as a full disk does.
+        """
+
+        def limit() -> None:
+            if largest_file_bytes is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file_bytes, largest_file_bytes))
+
+        known = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        known |= {"FIELDWORK_HOME": str(self.home), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        known |= {"PREFECT_API_URL": self.server_url} if self.server_url else {}
+        return subprocess.Popen(
+            [sys.executable, "-m", "apps.cli.main", *(str(argument) for argument in arguments)],
+            env=known | dict(environment or {}), cwd=ROOT, text=True, preexec_fn=limit,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def process(self, *arguments: object, **options: Any) -> Outcome:
+        return self.ended(self.start(*arguments, **options))
+
+    @staticmethod
+    def ended(process: "subprocess.Popen[str]", *, limit_seconds: float = 300.0) -> Outcome:
+        """Waits for a started process."""
+        try:
+            stdout, stderr = process.communicate(timeout=limit_seconds)
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        return Outcome(process.returncode, stdout, stderr)
+
+
+@pytest.fixture(scope="session")
+def fieldwork_in(prefect_server: str) -> Any:
+    """`fieldwork_in(home)` is the command with that home and the session's Prefect server."""
+    return lambda home: Fieldwork(home, prefect_server)
+
+
+@pytest.fixture
+def fieldwork(tmp_path: Path, prefect_server: str) -> Fieldwork:
+    """The command with an empty home and the session's Prefect server."""
+    return Fieldwork(tmp_path / "home", prefect_server)
