@@ -63,7 +63,7 @@ PIPELINES: tuple[Pipeline, ...] = (
     Pipeline(
         name="credit_scoring",
         title="Credit scoring",
-        question="How likely is this applicant to default, and what are the main reasons?",
+        question="Will this applicant default, why, and can the lender defend the decision?",
         input_contract="credit_applications",
         output_contract="credit_decisions",
         module="pipelines.credit_scoring",

@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,11 +67,11 @@ class Outcome:
         assert self.exit_code == 0, self.stderr
         return self
 
-    def require_plain_failure(self, exit_code: int, *parts: str) -> None:
-        """One or two plain lines on stderr that contain `parts`, and the exit code."""
+    def require_plain_failure(self, exit_code: int, *parts: str, most_lines: int = 2) -> None:
+        """A few plain lines on stderr that contain `parts`, and the exit code."""
         assert self.exit_code == exit_code, (self.exit_code, self.stderr)
         lines = self.stderr.strip().splitlines()
-        assert 1 <= len(lines) <= 2, self.stderr
+        assert 1 <= len(lines) <= most_lines, self.stderr
         assert "Traceback" not in self.stderr
         assert "unexpected" not in self.stderr
         for part in parts:
@@ -80,27 +81,35 @@ class Outcome:
 class Fieldwork:
     """The `fieldwork` command in one data home: called in this process, or started as a process of its own."""
 
-    def __init__(self, home: Path, server_url: str | None) -> None:
+    def __init__(self, home: Path, server_url: str) -> None:
         self.home, self.server_url = home, server_url
+
+    @contextmanager
+    def at_home(self) -> Iterator[None]:
+        """For calls of library code that looks for the data home."""
+        with patch.dict(os.environ, FIELDWORK_HOME=str(self.home)):
+            yield
 
     def __call__(self, *arguments: object) -> Outcome:
         from typer.testing import CliRunner
 
         from apps.cli.main import app
 
-        with patch.dict(os.environ, FIELDWORK_HOME=str(self.home)):
+        with self.at_home():
             result = CliRunner().invoke(app, [str(argument) for argument in arguments])
         return Outcome(result.exit_code, result.stdout, result.stderr)
 
     def start(
         self,
         *arguments: object,
-        environment: Mapping[str, str] | None = None,
+        own_server: bool = False,
+        environment: Mapping[str, str | None] | None = None,
         largest_file_bytes: int | None = None,
     ) -> "subprocess.Popen[str]":
-        """A process; without `server_url` it starts a Prefect server of its own, as a user's does.
+        """A process; with `own_server` it starts a Prefect server for itself, as a user's does.
 
-        With `largest_file_bytes` the kernel refuses to let files grow further, as a full disk does.
+        `environment` adds variables, or removes those that are None. With `largest_file_bytes` the kernel
+        refuses to let files grow further, as a full disk does.
         """
 
         def limit() -> None:
@@ -109,11 +118,12 @@ class Fieldwork:
 
         known = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         known |= {"FIELDWORK_HOME": str(self.home), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        known |= {"PREFECT_API_URL": self.server_url} if self.server_url else {}
+        known |= {} if own_server else {"PREFECT_API_URL": self.server_url}
+        changed = known | dict(environment or {})
         return subprocess.Popen(
             [sys.executable, "-m", "apps.cli.main", *(str(argument) for argument in arguments)],
-            env=known | dict(environment or {}), cwd=ROOT, text=True, preexec_fn=limit,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={name: value for name, value in changed.items() if value is not None}, cwd=ROOT, text=True,
+            preexec_fn=limit, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
     def process(self, *arguments: object, **options: Any) -> Outcome:

@@ -26,7 +26,7 @@ from shared.interpretability.ranks import rank_correlations
 from shared.interpretability.shapley import agreement, shapley_values
 
 _SHAPLEY_ROWS, _SHAPLEY_COALITIONS, _SHAPLEY_BACKGROUND = 12, 256, 40
-_TRUTH_ROWS, _TRUTH_COALITIONS = 40, 512
+_TRUTH_ROWS, _TRUTH_COALITIONS = 30, 256
 
 
 def reference_rows(
@@ -81,14 +81,13 @@ def _on_encoded(scorer: Scorer):  # type: ignore[no-untyped-def]
 
 def shapley_agreement(scorer: Scorer, frame: pl.DataFrame, *, seed: int) -> dict[str, float]:
     """How close the fast explanation is to sampled Shapley values of the same network on a few rows."""
-    rows = scorer.features.transform(frame[:_SHAPLEY_ROWS])
-    background = scorer.features.transform(scorer.background[:_SHAPLEY_BACKGROUND])
-    slots = scorer.features.column_slots
-    fast = deep_shap(scorer.network.members(), rows, background, target=TARGET).grouped(slots)
+    frame, scorer = frame[:_SHAPLEY_ROWS], scorer.with_background(scorer.background[:_SHAPLEY_BACKGROUND])
+    rows, background = scorer.features.transform(frame), scorer.features.transform(scorer.background)
     sampled = shapley_values(
-        _on_encoded(scorer), rows, background, slots, num_coalitions=_SHAPLEY_COALITIONS, seed=seed
-    )
-    found = agreement(fast, sampled)
+        _on_encoded(scorer), rows, background, scorer.features.column_slots,
+        num_coalitions=_SHAPLEY_COALITIONS, seed=seed,
+    )  # fmt: skip
+    found = agreement(scorer.explain(frame), sampled)
     return {
         "rows": len(rows),
         "spearman": found.spearman,

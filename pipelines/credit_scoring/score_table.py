@@ -12,6 +12,7 @@ from pipelines.credit_scoring.steps import PIPELINE
 from shared.contracts.contract import load
 from shared.contracts.table import check_table
 from shared.data.tables import write_table
+from shared.errors import RequestError
 from shared.monitoring.drift import drift
 from shared.monitoring.profile import ReferenceProfile
 from shared.publishing.registry import Registry
@@ -39,8 +40,14 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
     """Score the rows that keep the contract; the others go to `<output>.quarantine.parquet` with their rules.
 
     With `explain`, `<output>.explanations.parquet` holds what each column adds to each applicant's log-odds.
-    Raises RequestError when the table as a whole breaks the contract or there is no such model.
+    Raises RequestError when the table as a whole breaks the contract, when there is no such model, or when one of
+    these files would be written over the input.
     """
+    quarantine, explanations = (_beside(output_path, what) for what in ("quarantine", "explanations"))
+    if input_path.resolve() in (quarantine.resolve(), explanations.resolve()):
+        raise RequestError(
+            f"Expected an OUTPUT that leaves the INPUT {input_path} alone. Choose another name."
+        )
     registry = Registry()
     found = registry.version(PIPELINE, version)
     bundle = registry.bundle(PIPELINE, found.version)
@@ -58,8 +65,8 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
         contract=scorer.schema.contract().id_version,
         rows={"in": len(frame), "quarantined": checked.quarantined.height, "scored": decisions.height},
         output=str(output_path),
-        quarantine=_beside(output_path, "quarantine", checked.quarantined),
-        explanations=_beside(output_path, "explanations", _contributions(scorer, valid)) if explain else None,
+        quarantine=_written(checked.quarantined, quarantine),
+        explanations=_written(_contributions(scorer, valid), explanations) if explain else None,
         drift={"drifted": report.drifted, "columns": list(report.drifted_columns)},
     )
 
@@ -70,10 +77,13 @@ def _contributions(scorer: Scorer, frame: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame({"application_id": frame["application_id"], **columns})
 
 
-def _beside(output: Path, what: str, frame: pl.DataFrame) -> str | None:
-    """A second file beside the output; None when there is nothing to write."""
+def _beside(output: Path, what: str) -> Path:
+    return output.with_name(f"{output.stem}.{what}.parquet")
+
+
+def _written(frame: pl.DataFrame, path: Path) -> str | None:
+    """Where the frame was written; None when there is nothing to write."""
     if frame.height == 0:
         return None
-    path = output.with_name(f"{output.name.split('.')[0]}.{what}.parquet")
     write_table(frame, path)
     return str(path)

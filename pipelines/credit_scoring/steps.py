@@ -36,6 +36,7 @@ from shared.orchestration.step import checkpoint_folder, code_digest, step
 from shared.publishing.bundle import BundleFacts, write_bundle
 from shared.publishing.plain import plain
 from shared.publishing.summary import RunSummary
+from shared.training.runtime import single_thread
 
 PIPELINE = "credit_scoring"
 MIN_ROWS = 100
@@ -316,8 +317,8 @@ def assemble(
 
 @contextmanager
 def opened(stored: Ref) -> Iterator[Scorer]:
-    """A stored scorer, read from a scratch folder."""
-    with tempfile.TemporaryDirectory() as scratch:
+    """A stored scorer, read from a scratch folder, for work on a few thousand rows at a time."""
+    with tempfile.TemporaryDirectory() as scratch, single_thread():
         yield Scorer.load(default_store().restore_tree(stored, Path(scratch) / "scorer"))
 
 

@@ -19,7 +19,6 @@ from shared.training.fit import FitResult, fit
 from shared.training.progress import Progress
 from shared.training.settings import FitSettings
 
-
 # hidden activations of all members stay within the cache of a core or two
 _ROWS_AT_ONCE = 4096
 

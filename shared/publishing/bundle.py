@@ -45,7 +45,7 @@ class BundleFacts(BaseModel):
     contract: str = Field(description="id@version of the input contract")
     contract_digest: str = Field(description="digest of the contract as it was used, extensions included")
     input_digest: str = Field(description="SHA-256 of the input table or folder")
-    code_digest: str = Field(description="SHA-256 of the code that made it, see environment.code_digest")
+    code_digest: str = Field(description="SHA-256 of the code that made it, see orchestration.step")
     seed: int
     parents: tuple[str, ...] = Field(default=(), description="digests or run ids this one was made from")
 

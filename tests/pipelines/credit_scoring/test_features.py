@@ -33,7 +33,10 @@ def fit(x, k=None):
 
 def test_encodings_do_not_know_rows_that_they_were_not_fitted_on():
     frame = generate(900, 1)
-    training, later = frame[:600], frame[600:].with_columns(monthly_income=pl.lit(9e9), purpose=pl.lit("yacht"))
+    training, later = (
+        frame[:600],
+        frame[600:].with_columns(monthly_income=pl.lit(9e9), purpose=pl.lit("yacht")),
+    )
     features = Features.fit(training, SCHEMA, CONFIG)
     before = features.transform(training)
     features.transform(later)

@@ -36,7 +36,10 @@ def test_the_observed_default_rate_is_the_true_probability_in_every_band():
     probability = 1 / (1 + np.exp(-true_log_odds(frame)))
     outcome = frame["defaulted"].to_numpy()
     for band in np.array_split(np.argsort(probability), 12):
-        expected, deviation = probability[band].mean(), np.sqrt((probability * (1 - probability))[band].mean())
+        expected, deviation = (
+            probability[band].mean(),
+            np.sqrt((probability * (1 - probability))[band].mean()),
+        )
         assert outcome[band].mean() == pytest.approx(expected, abs=4 * deviation / np.sqrt(len(band)))
     assert 0.1 < outcome.mean() < 0.35
 
@@ -49,7 +52,9 @@ def test_high_income_helps_only_while_debts_are_bearable():
             true_log_odds(
                 # the loan grows with income: what is left is the effect of income itself
                 frame.with_columns(
-                    debt_to_income=pl.lit(ratio), monthly_income=pl.lit(income), loan_amount=pl.lit(4 * income)
+                    debt_to_income=pl.lit(ratio),
+                    monthly_income=pl.lit(income),
+                    loan_amount=pl.lit(4 * income),
                 )
             )
             for income in (1500.0, 6000.0)

@@ -41,7 +41,7 @@ def network(kind="mlp", monotone=False, seed=0, wild=True, hidden=(24, 16)):
 def ascending(name, num_values=40):
     """Applicants who differ in one amount alone, which grows from row to row."""
     low, high = FRAME[name].min(), FRAME[name].max()
-    amounts = [value for value in np.linspace(max(low, 0), high * 1.1, num_values)]
+    amounts = np.linspace(max(low, 0), high * 1.1, num_values)
     rows = pl.concat([FRAME[3:4]] * num_values)
     return FEATURES.transform(rows.with_columns(pl.Series(name, amounts)))
 
@@ -138,7 +138,9 @@ def test_gradient_reaches_every_weight_that_can_act(kind, monotone):
 
 @pytest.mark.parametrize(("kind", "monotone"), KINDS)
 def test_each_variant_learns(kind, monotone):
-    config = tiny().model_copy(update={"model": tiny().model.model_copy(update={"kind": kind, "monotone": monotone})})
+    config = tiny().model_copy(
+        update={"model": tiny().model.model_copy(update={"kind": kind, "monotone": monotone})}
+    )
     features, result = train_network(FRAME, None, SCHEMA, config, seed=0)
     before = CreditNetwork(features, config.model, seed=0).eval()
     target = torch.tensor(FRAME["defaulted"].to_numpy()).float()
@@ -155,10 +157,11 @@ def test_same_seed_same_weights_and_another_seed_others():
     assert not torch.equal(other[0], other[1]), "members start from the same weights"
 
 
-def test_evaluation_does_not_depend_on_chunks_or_on_the_other_rows():
+def test_evaluation_does_not_depend_on_chunks_or_on_the_other_rows(monkeypatch):
     model = network()
     whole = predict_log_odds(model, ROWS)
-    assert np.allclose(predict_log_odds(model, ROWS, rows_at_once=7), whole, atol=1e-6)
+    monkeypatch.setattr("pipelines.credit_scoring.train._ROWS_AT_ONCE", 7)
+    assert np.allclose(predict_log_odds(model, ROWS), whole, atol=1e-6)
     assert np.allclose(predict_log_odds(model, ROWS[5:6]), whole[5], atol=1e-6)
     assert predict_log_odds(model, ROWS[:0]).shape == (0,)
 
@@ -166,5 +169,5 @@ def test_evaluation_does_not_depend_on_chunks_or_on_the_other_rows():
 def test_monotone_without_a_declared_direction_is_refused_not_ignored():
     schema = LenderSchema(name="free", categorical=(CategoricalColumn(name="purpose"),))
     config = tiny().model_copy(update={"model": ModelConfig(monotone=True)})
-    with pytest.raises(RequestError, match="declared direction for model.monotone"):
+    with pytest.raises(RequestError, match=r"declared direction for model\.monotone"):
         train_network(FRAME, None, schema, config, seed=0)

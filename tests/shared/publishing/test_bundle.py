@@ -17,7 +17,6 @@ import torch
 from shared.errors import FieldworkError, RequestError
 from shared.publishing.bundle import Bundle
 from shared.publishing.bundle_files import refuse_executable, safe_name
-from shared.publishing.environment import code_digest
 
 Make = Callable[..., Bundle]
 
@@ -219,16 +218,3 @@ def test_safetensors_with_a_header_of_640_bytes_is_no_pickle(tmp_path: Path) -> 
     assert path.read_bytes()[:2] == b"\x80\x02"
     refuse_executable(path, path.name)
 
-
-def test_code_digest_changes_with_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "digested_package"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "a.py").write_text("x = 1\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    before = code_digest(["digested_package"])
-    assert before == code_digest(["digested_package", "digested_package"])
-    (package / "a.py").write_text("x = 2\n")
-    assert code_digest(["digested_package"]) != before
-    with pytest.raises(FieldworkError, match="importable package"):
-        code_digest(["digested_package.missing"])
