@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipelines.credit_scoring.schema import ColumnMap
 
@@ -81,6 +81,16 @@ class DecisionConfig(_Section):
     base_points: float = Field(600.0, description="points at the base odds")
     base_odds: float = Field(50.0, gt=0, description="good:bad odds that earn the base points")
     points_to_double_odds: float = Field(20.0, gt=0, description="points that double the good:bad odds (PDO)")
+
+    @model_validator(mode="after")
+    def _someone_can_be_approved(self) -> "DecisionConfig":
+        cut_off = self.cost_false_positive / (self.cost_false_positive + self.cost_false_negative)
+        if not self.review_band < min(cut_off, 1.0 - cut_off):
+            raise ValueError(
+                f"Expected a review band narrower than the cut-off {cut_off:.3f} that follows from the costs. "
+                f"Received {self.review_band:g}: nobody could be approved or declined without review"
+            )
+        return self
 
 
 class ExplanationConfig(_Section):

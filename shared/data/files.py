@@ -175,7 +175,7 @@ def _explained(path: Path) -> Iterator[None]:
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
         # Writers in native code report a full disk in their own exception types, with the system's text.
-        if number in _DISK_FULL or "No space left on device" in str(error):
+        if number in _DISK_FULL or any(os.strerror(each) in str(error) for each in _DISK_FULL):
             raise FieldworkError(
                 f"The disk is full: cannot write {path} ({_free_megabytes(path):,.0f} MB free). "
                 "Free some space, or set FIELDWORK_HOME to a folder on a larger disk."

@@ -7,6 +7,7 @@ to it, and spares the client the import of the server's code (2026-11: 1.5 s).
 
 import ctypes
 import functools
+import importlib.metadata
 import os
 import signal
 import socket
@@ -15,9 +16,10 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from shared.data.files import file_lock
 from shared.data.home import Home, home
 from shared.errors import FieldworkError
 
@@ -44,6 +46,18 @@ def configure(*, verbose: bool = False) -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    if os.environ["PREFECT_HOME"] == str(here.prefect):
+        _make(here.prefect)
+
+
+def _make(folder: Path) -> None:
+    """Prefect makes its folder, but not the parents, and warns in three lines when that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FieldworkError(
+            f"Cannot write {folder}: {error.strerror}. Set FIELDWORK_HOME to a folder that is writable."
+        ) from error
 
 
 @contextmanager
@@ -60,16 +74,38 @@ def local_server() -> Iterator[Callable[[], None]]:
     here, port = home(), _free_port()
     here.prefect.mkdir(parents=True, exist_ok=True)
     log = here.prefect / f"server-{port}.log"
-    process, url = _start(here, port, log), f"http://127.0.0.1:{port}/api"
-    os.environ["PREFECT_API_URL"] = url
-    _pending[url] = functools.cache(lambda: _wait(process, port, log))
-    try:
-        with _known_to_prefect(url):
-            yield _pending[url]
-    finally:
-        del os.environ["PREFECT_API_URL"], _pending[url]
-        _stop(process)
-        log.unlink(missing_ok=True)
+    with ExitStack() as creation:
+        created = _alone_until_created(creation)
+        process, url = _start(here, port, log), f"http://127.0.0.1:{port}/api"
+
+        @functools.cache
+        def ready() -> None:
+            _wait(process, port, log)
+            created.touch()
+            creation.close()
+
+        os.environ["PREFECT_API_URL"], _pending[url] = url, ready
+        try:
+            with _known_to_prefect(url):
+                yield ready
+        finally:
+            del os.environ["PREFECT_API_URL"], _pending[url]
+            _stop(process)
+            log.unlink(missing_ok=True)
+
+
+def _alone_until_created(creation: ExitStack) -> Path:
+    """Two servers that create one database at once break each other: the second waits until the first is ready.
+
+    Returns the mark that the database of this Prefect release is there; `creation` holds the lock without it.
+    """
+    folder = Path(os.environ["PREFECT_HOME"]).expanduser()
+    mark = folder / f"created-{importlib.metadata.version('prefect')}"
+    if not mark.exists():
+        creation.enter_context(file_lock(folder / "created.lock"))
+        if mark.exists():
+            creation.close()
+    return mark
 
 
 # Servers of this process, with the function that waits for each.
@@ -119,8 +155,9 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         except OSError:
             time.sleep(0.05)
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    errors = [line for line in lines if "rror" in line] or lines or ["no output"]
     raise FieldworkError(
-        f"The Prefect server did not start: {lines[-1] if lines else 'no output'}\n"
+        f"The Prefect server did not start: {errors[-1].strip()[:300]}\n"
         "Start one yourself (prefect server start) and set PREFECT_API_URL to its address."
     )
 

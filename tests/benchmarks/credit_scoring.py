@@ -104,12 +104,9 @@ def score_table(scorer: Scorer, rows: int) -> None:
         f"| one applicant, probability, ms | {np.median(latency):.2f} (p99 {np.quantile(latency, 0.99):.2f}) |"
     )
     print(f"| one applicant, decision with reasons, ms | {np.median(decided):.2f} |")
-    print(
-        f"| batch, probability, rows/s | {rows / np.median(seconds_of(lambda: scorer.probability(many), 3)):,.0f} |"
-    )
-    print(
-        f"| batch, decisions with reasons, rows/s | {rows / np.median(seconds_of(lambda: scorer.score(many), 2)):,.0f} |"
-    )
+    for name, work in (("probability", scorer.probability), ("decisions with reasons", scorer.score)):
+        speed = rows / np.median(seconds_of(lambda work=work: work(many), 3))
+        print(f"| batch, {name}, rows/s | {speed:,.0f} |")
     print(f"| peak memory after {rows:,} rows, MB | {peak_megabytes():,.0f} |")
     larger = pl.concat([many] * 10)
     scorer.probability(larger)

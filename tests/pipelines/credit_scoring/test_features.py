@@ -7,10 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.credit_scoring.config import ModelConfig
+from pipelines.credit_scoring.config import ModelConfig, tiny
 from pipelines.credit_scoring.features import MISSING, OTHER, Features
 from pipelines.credit_scoring.generator import SCHEMA, generate
 from pipelines.credit_scoring.schema import CategoricalColumn, LenderSchema, NumericColumn
+from pipelines.credit_scoring.train import train_network
 
 CONFIG = ModelConfig(num_bins=8, min_rows_per_bin=5, min_rows_per_level=3)
 ONE = LenderSchema(
@@ -143,3 +144,10 @@ def test_most_frequent_levels_are_kept_where_there_are_too_many():
     config = CONFIG.model_copy(update={"max_levels": 5})
     features = Features.fit(table(np.arange(len(k)), k), ONE, config)
     assert features.categorical[0].levels == ("k045", "k046", "k047", "k048", "k049")
+
+
+def test_training_fits_encodings_on_the_training_part_and_not_on_validation():
+    frame = generate(500, 4)
+    odd = frame[300:].with_columns(monthly_income=pl.lit(9e9), purpose=pl.lit("yacht"))
+    features, _ = train_network(frame[:300], odd, SCHEMA, tiny(), seed=0)
+    assert features == Features.fit(frame[:300], SCHEMA, tiny().model)

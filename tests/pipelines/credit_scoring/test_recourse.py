@@ -97,12 +97,39 @@ def test_where_nothing_may_change_there_is_no_recourse(small, searched):
     assert recourse_summary(scorer, small.test, small.config, truth_is_known=False) is None
 
 
-def test_missing_values_and_special_codes_are_not_asked_to_change(small, searched):
-    applicant = searched[0][0].with_columns(
-        savings=pl.lit(None, pl.Float64), monthly_income=pl.lit(None, pl.Float64)
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_the_schema_alone_decides_the_direction_even_against_the_applicants_interest(
+    small, searched, direction
+):
+    numeric = tuple(
+        column.model_copy(update={"may_change": direction}) for column in small.scorer.schema.numeric
     )
-    (found,) = find_recourse(small.scorer, applicant)
-    assert not {"savings", "monthly_income"} & set(found.changes)
+    schema = small.scorer.schema.model_copy(update={"numeric": numeric})
+    scorer = dataclasses.replace(small.scorer, schema=schema)
+    found = find_recourse(scorer, pl.concat([applicant for applicant, _ in searched]))
+    numbers = {column.name for column in numeric}
+    steps = [
+        new - old for recourse in found for name, (old, new) in recourse.changes.items() if name in numbers
+    ]
+    assert len(steps) > 10
+    assert min(steps) > 0 if direction == "up" else max(steps) < 0
+
+
+def test_missing_values_and_special_codes_are_not_asked_to_change(small, searched):
+    numeric = tuple(
+        column.model_copy(update={"may_change": "both"}) for column in small.scorer.schema.numeric
+    )
+    schema = small.scorer.schema.model_copy(update={"numeric": numeric})
+    scorer = dataclasses.replace(small.scorer, schema=schema)
+    rows = pl.concat([applicant for applicant, _ in searched]).with_columns(
+        pl.lit(None, pl.Float64).alias(name) for name in ("savings", "monthly_income", "debt_to_income")
+    )
+    never_delinquent = rows["months_since_delinquency"] == -9
+    found = find_recourse(scorer, rows)
+    assert sum(bool(recourse.changes) for recourse in found) > 10
+    for recourse, is_code in zip(found, never_delinquent, strict=True):
+        assert not {"savings", "monthly_income", "debt_to_income"} & set(recourse.changes)
+        assert not (is_code and "months_since_delinquency" in recourse.changes)
 
 
 def test_recourse_of_the_generator_lowers_the_true_risk(small):

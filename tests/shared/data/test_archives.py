@@ -110,7 +110,11 @@ def test_members_that_collide_are_refused(archive, tmp_path, names):
         unpack(archive, tmp_path / "out")
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"no tar"), b"PK\x03\x04 broken"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no archive", gzip.compress(b"no tar"), b"PK\x03\x04 broken"],
+    ids=["empty", "text", "gzip", "zip"],
+)
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(FieldworkError, match="Expected a whole zip or tar"):

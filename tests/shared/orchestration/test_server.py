@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from unittest.mock import patch
 
 import pytest
 
+from shared.data.files import file_lock
 from shared.data.home import home
 from shared.errors import FieldworkError
 from shared.orchestration import server
@@ -87,7 +89,7 @@ def test_configure_points_everything_into_the_data_home():
     for name in ("PREFECT_HOME", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR"):
         assert os.environ[name].startswith(root)
     assert os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
-    assert not home().root.exists(), "configuring writes nothing"
+    assert home().prefect.is_dir(), "Prefect itself makes no parents and warns"
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -96,6 +98,14 @@ def test_configure_never_overrides_what_the_user_set(name):
     os.environ[name] = "mine"
     server.configure(verbose=True)
     assert os.environ[name] == "mine"
+
+
+def test_home_that_cannot_be_written_is_one_clear_message(tmp_path, monkeypatch):
+    clean(*OURS)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FIELDWORK_HOME", str(tmp_path / "file" / "home"))
+    with pytest.raises(FieldworkError, match=r"Cannot write .*/file/home/prefect: .* Set FIELDWORK_HOME"):
+        server.configure()
 
 
 def test_prefect_reads_the_settings_that_the_flow_decorator_made():
@@ -112,6 +122,7 @@ def test_prefect_reads_the_settings_that_the_flow_decorator_made():
         text=True,
     )
     assert result.stdout.split() == [str(home().prefect), "False"], result.stderr
+    assert result.stderr == ""
 
 
 def test_no_server_is_started_beside_the_users_own(monkeypatch):
@@ -190,6 +201,65 @@ def test_server_that_cannot_start_is_one_clear_message(monkeypatch):
         "The Prefect server did not start: address in use\n"
         "Start one yourself (prefect server start) and set PREFECT_API_URL to its address."
     )
+
+
+def test_message_names_the_error_and_not_the_last_line(monkeypatch):
+    Started(monkeypatch, "print('OSError: address in use'); print('Server stopped!'); raise SystemExit(1)")
+    with (
+        pytest.raises(FieldworkError, match="did not start: OSError: address in use\n"),
+        server.local_server() as ready,
+    ):
+        ready()
+
+
+HEALTH = """
+import http.server, pathlib, sys, time
+while not pathlib.Path({gate!r}).exists():
+    time.sleep(0.01)
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", {port}), Answer).serve_forever()
+"""
+
+
+def test_second_server_is_not_started_before_the_first_has_created_the_database(monkeypatch, tmp_path):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    gate, events = tmp_path / "gate", []
+
+    def start(here, port, log):
+        events.append("started")
+        code = HEALTH.format(gate=str(gate), port=port)
+        return subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+
+    def second_command():
+        with file_lock(tmp_path / "prefect" / "created.lock", on_wait=lambda: waits.set()):
+            events.append("second")
+
+    monkeypatch.setattr(server, "_start", start)
+    waits = threading.Event()
+    with server.local_server() as ready:
+        other = threading.Thread(target=second_command)
+        other.start()
+        assert waits.wait(30), "the second was not held up"
+        assert events == ["started"]
+        gate.touch()
+        ready()
+        other.join(30)
+        assert events == ["started", "second"], "released when the database is there, not when the run ends"
+    with server.local_server() as ready, file_lock(tmp_path / "prefect" / "created.lock", wait=False) as free:
+        assert free, "later servers start side by side"
+        ready()
+
+
+def test_command_that_fails_early_lets_the_next_create_the_database(monkeypatch, tmp_path):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    Started(monkeypatch, "import time; time.sleep(600)")
+    with pytest.raises(ZeroDivisionError), server.local_server():
+        raise ZeroDivisionError
+    with file_lock(tmp_path / "prefect" / "created.lock", wait=False) as free:
+        assert free
 
 
 def test_server_that_never_answers_is_given_up(monkeypatch):

@@ -217,4 +217,3 @@ def test_safetensors_with_a_header_of_640_bytes_is_no_pickle(tmp_path: Path) -> 
     path.write_bytes((640).to_bytes(8, "little") + b"{" + b" " * 639)
     assert path.read_bytes()[:2] == b"\x80\x02"
     refuse_executable(path, path.name)
-
