@@ -19,7 +19,7 @@ def test_run_passes_every_option_to_the_flow(invoke, toy):
             "source": "some/file.csv",
             "overrides": {"training.epochs": 3, "layers": [16, 8]},
             "use_cache": False,
-            "progress": False,
+            "progress": True,
         }
     ]
 
@@ -27,7 +27,7 @@ def test_run_passes_every_option_to_the_flow(invoke, toy):
 def test_defaults_are_quick_synthetic_and_cached(invoke, toy):
     assert invoke("run", "toy_pipeline").exit_code == 0
     assert toy.calls[0] == {
-        "preset": "quick", "source": "synthetic", "overrides": {}, "use_cache": True, "progress": False
+        "preset": "quick", "source": "synthetic", "overrides": {}, "use_cache": True, "progress": True
     }  # fmt: skip
 
 
