@@ -49,7 +49,8 @@ def adverse_reasons(
                 break
             strongest = max(members[distinct[index]], key=lambda column: attribution.values[row, column])
             name = attribution.names[strongest]
-            text = f"{distinct[index]} ({value_text(schema.feature(name), frame[name][row])})"
+            value = value_text(schema.feature(name), frame[name][row])
+            text = f"{distinct[index]} ({value})" if schema.feature(name).reason else _capital(value)
             code = reason_code(distinct[index], schema.phrases_version)
             reasons.append(Reason(code, text, float(joint[row, index])))
         found.append(reasons)
@@ -58,7 +59,11 @@ def adverse_reasons(
 
 def reason_text(column: NumericColumn | CategoricalColumn) -> str:
     """The phrase of a column; without one in the schema, its title."""
-    return column.reason or column.title[:1].upper() + column.title[1:]
+    return column.reason or _capital(column.title)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def reason_code(phrase: str, phrases_version: str) -> str:

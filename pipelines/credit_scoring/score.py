@@ -177,7 +177,8 @@ class Scorer:
                 reasons[row] = found
         columns: dict[str, object] = {
             "application_id": frame["application_id"],
-            "probability_of_default": probability,
+            # digits beyond these are noise to whoever opens the file
+            "probability_of_default": probability.round(8),
             "score_points": np.rint(self.rule.points(probability)).astype(np.int64),
             "decision": decision,
         }
