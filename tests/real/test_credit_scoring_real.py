@@ -48,7 +48,7 @@ def assert_complete(document: dict[str, Any], source: str) -> None:
         for name in ("roc_auc", "gini", "ks", "average_precision", "brier", "ece"):
             metric = metrics[f"test/{name}"]
             assert metric["low"] <= metric["value"] <= metric["high"]
-            assert metric["n"] == rows["test"]
+            assert metric["n"] == document["rows"]["test"]
     assert document["explanation"]["faithful"] is True
     assert document["explanation"]["completeness_error"] <= 1e-3
     assert document["model"]["promoted"] is True
