@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="session", autouse=True)
 def _outside_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What libraries read from the environment once, when they are imported, holds for the whole session."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
+    theirs = ("PREFECT_", "MLFLOW_", "COLUMNS")  # pytest-xdist sets COLUMNS: tables would be narrower there
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
     folder = tmp_path_factory.mktemp("session")
     kept |= {"PREFECT_HOME": str(folder / "prefect"), "MPLCONFIGDIR": str(folder / "matplotlib")}
     with patch.dict(os.environ, kept, clear=True):

@@ -40,15 +40,13 @@ def taiwan(tmp_path_factory, fieldwork_in) -> tuple[Any, dict[str, Any]]:
 
 def assert_complete(document: dict[str, Any], source: str) -> None:
     assert (document["source"], document["preset"]) == (source, "quick")
-    assert (
-        sum(document["rows"][part] for part in ("quarantined", "train", "validation", "test"))
-        == document["rows"]["in"]
-    )
+    rows = document["rows"]
+    assert rows["quarantined"] + rows["train"] + rows["validation"] + rows["test"] == rows["in"]
     for metrics in (document["metrics"], *document["baselines"].values()):
         for name in ("roc_auc", "gini", "ks", "average_precision", "brier", "ece"):
             metric = metrics[f"test/{name}"]
             assert metric["low"] <= metric["value"] <= metric["high"]
-            assert metric["n"] == document["rows"]["test"]
+            assert metric["n"] == rows["test"]
     assert document["explanation"]["faithful"] is True
     assert document["explanation"]["completeness_error"] <= 1e-3
     assert document["model"]["promoted"] is True
