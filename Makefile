@@ -28,10 +28,10 @@ demo: $(READY) ## Run every pipeline on its built-in data
 
 # One thread per worker: threads that wait for a descheduled partner cost more than they give.
 test: $(READY) ## Run all tests (PYTEST_ARGS="tests/shared -k split" for a part)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 cov: $(READY) ## Run all tests and write the coverage to htmlcov/
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --cov=shared --cov=pipelines --cov=apps --cov-report=term --cov-report=html $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --cov=shared --cov=pipelines --cov=apps --cov-report=term --cov-report=html $(PYTEST_ARGS)
 
 lint: $(READY) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

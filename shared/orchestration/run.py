@@ -1,12 +1,13 @@
 """What one run knows of itself: whether it may reuse results, how it shows progress, what each step cost."""
 
+import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from shared.orchestration.server import local_server
+from shared.orchestration.server import local_server, server_answers
 from shared.training.progress import Progress, RichProgress, SilentProgress
 
 
@@ -65,6 +66,18 @@ def current_run() -> Run:
     return run
 
 
+# Imports of three seconds that most runs make later on; a server takes five to start.
+_NEEDED_LATER = ("torch._dynamo", "sklearn.ensemble", "scipy.stats")
+
+
+def _use_the_wait() -> None:
+    """Import what will be needed, one module at a time, for as long as the server does not answer."""
+    for module in _NEEDED_LATER:
+        if server_answers():
+            return
+        importlib.import_module(module)
+
+
 @contextmanager
 def running(*, use_cache: bool = True, progress: bool = False) -> Iterator[Run]:
     """The frame around a flow that is called directly: Prefect configured, a server at hand, progress on stderr.
@@ -75,6 +88,7 @@ def running(*, use_cache: bool = True, progress: bool = False) -> Iterator[Run]:
     token = _current.set(run)
     try:
         with local_server() as ready:
+            _use_the_wait()
             ready()
             yield run
     finally:

@@ -72,7 +72,7 @@ def local_server() -> Iterator[Callable[[], None]]:
         yield _pending.get(os.environ["PREFECT_API_URL"], lambda: None)
         return
     here, port = home(), _free_port()
-    here.prefect.mkdir(parents=True, exist_ok=True)
+    _make(here.prefect)
     log = here.prefect / f"server-{port}.log"
     with ExitStack() as creation:
         created = _alone_until_created(creation)
@@ -146,14 +146,26 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
+def server_answers() -> bool:
+    """Whether there is nothing to wait for: no server of this process is starting, or it answers already."""
+    url = os.environ.get("PREFECT_API_URL", "")
+    return url not in _pending or _answers(url)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + _START_LIMIT_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.05)
+        if _answers(f"http://127.0.0.1:{port}/api"):
+            return
+        time.sleep(0.05)
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
     errors = [line for line in lines if "rror" in line] or lines or ["no output"]
     raise FieldworkError(

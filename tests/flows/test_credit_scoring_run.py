@@ -1,17 +1,46 @@
 """One run from an empty home: the JSON that users build on, the evidence behind it, and what it leaves where."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-pytestmark = pytest.mark.xdist_group("first_run")
-
 HEADLINES = ("roc_auc", "gini", "ks", "average_precision", "brier", "ece")
 BASELINES = ("logistic_regression", "scorecard", "gradient_boosting")
 STEPS = ["ingest", "split", "train", "evaluate", "explain", "assemble", "publish"]
+
+
+@dataclass(frozen=True)
+class FirstRun:
+    """The first run on a machine: an empty data home, a server of its own, a user folder that must stay clean."""
+
+    fieldwork: Any
+    outcome: Any
+    user_folder: Path
+    temporary_folder: Path
+
+    @property
+    def document(self) -> dict[str, Any]:
+        document: dict[str, Any] = self.outcome.document
+        return document
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory, fieldwork_in: Any, tiny: Sequence[str]) -> FirstRun:
+    folder = tmp_path_factory.mktemp("first_run")
+    user_folder, temporary_folder = folder / "user", folder / "tmp"
+    user_folder.mkdir()
+    temporary_folder.mkdir()
+    fieldwork = fieldwork_in(folder / "home")
+    environment = dict.fromkeys(("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR"))
+    environment |= {"HOME": str(user_folder), "TMPDIR": str(temporary_folder)}
+    outcome = fieldwork.process(*tiny, "--json", "-", own_server=True, environment=environment)
+    return FirstRun(fieldwork, outcome.require_success(), user_folder, temporary_folder)
 
 
 def test_json_has_exactly_the_promised_keys(first_run):

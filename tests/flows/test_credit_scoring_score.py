@@ -6,9 +6,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-pytestmark = pytest.mark.xdist_group("first_run")
-
 BROKEN = ("row-3", "row-77", "row-150")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory, fieldwork_in, tiny, little_evidence):
+    """The command in a home with one published model."""
+    fieldwork = fieldwork_in(tmp_path_factory.mktemp("published") / "home")
+    fieldwork(*tiny, *little_evidence, "--quiet").require_success()
+    return fieldwork
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +38,12 @@ def with_broken_rows(new_applications, tmp_path):
     return tmp_path / "new.csv"
 
 
-def score(first_run, source, out, *options):
-    return first_run.fieldwork("score", "credit_scoring", source, "--out", out, *options)
+def score(published, source, out, *options):
+    return published("score", "credit_scoring", source, "--out", out, *options)
 
 
-def test_broken_rows_go_to_quarantine_and_all_others_are_decided(first_run, with_broken_rows, tmp_path):
-    outcome = score(first_run, with_broken_rows, tmp_path / "decisions.csv", "--explain", "--json", "-")
+def test_broken_rows_go_to_quarantine_and_all_others_are_decided(published, with_broken_rows, tmp_path):
+    outcome = score(published, with_broken_rows, tmp_path / "decisions.csv", "--explain", "--json", "-")
     document = outcome.require_success().document
     assert document["rows"] == {"in": 300, "quarantined": 3, "scored": 297}
     decisions, quarantine = pl.read_csv(document["output"]), pl.read_parquet(document["quarantine"])
@@ -52,10 +58,10 @@ def test_broken_rows_go_to_quarantine_and_all_others_are_decided(first_run, with
     assert reasons, "the quarantine names the rule that each row broke"
 
 
-def test_decisions_keep_the_output_contract(first_run, new_applications, tmp_path):
+def test_decisions_keep_the_output_contract(published, new_applications, tmp_path):
     new_applications.write_parquet(tmp_path / "new.parquet")
-    score(first_run, tmp_path / "new.parquet", tmp_path / "out.csv").require_success()
-    check = first_run.fieldwork("contract", "check", "credit_decisions", tmp_path / "out.csv")
+    score(published, tmp_path / "new.parquet", tmp_path / "out.csv").require_success()
+    check = published("contract", "check", "credit_decisions", tmp_path / "out.csv")
     assert "300 valid, 0 to quarantine" in check.require_success().stdout
     decisions = pl.read_csv(tmp_path / "out.csv")
     assert set(decisions["decision"]) <= {"approve", "review", "decline"}
@@ -66,10 +72,10 @@ def test_decisions_keep_the_output_contract(first_run, new_applications, tmp_pat
     assert safer[0] < safer[-1], "more points are safer"
 
 
-def test_explanations_add_up_to_the_score(first_run, new_applications, tmp_path):
+def test_explanations_add_up_to_the_score(published, new_applications, tmp_path):
     new_applications.write_csv(tmp_path / "new.csv")
     document = score(
-        first_run, tmp_path / "new.csv", tmp_path / "out.parquet", "--explain", "--json", "-"
+        published, tmp_path / "new.csv", tmp_path / "out.parquet", "--explain", "--json", "-"
     ).require_success().document  # fmt: skip
     explained = pl.read_parquet(document["explanations"])
     decisions = pl.read_parquet(tmp_path / "out.parquet")
@@ -79,13 +85,13 @@ def test_explanations_add_up_to_the_score(first_run, new_applications, tmp_path)
     assert np.ptp(base) < 1e-3, "contributions and score differ by the same base for everyone"
 
 
-def test_format_and_row_order_do_not_change_a_score(first_run, new_applications, tmp_path):
+def test_format_and_row_order_do_not_change_a_score(published, new_applications, tmp_path):
     new_applications.write_csv(tmp_path / "new.csv")
     new_applications.reverse().write_parquet(tmp_path / "reversed.parquet")
     new_applications[41:42].write_ndjson(tmp_path / "one.jsonl")
     scores = []
     for name in ("new.csv", "reversed.parquet", "one.jsonl"):
-        score(first_run, tmp_path / name, tmp_path / f"{name}.out.parquet").require_success()
+        score(published, tmp_path / name, tmp_path / f"{name}.out.parquet").require_success()
         scores.append(pl.read_parquet(tmp_path / f"{name}.out.parquet"))
     whole, turned, one = scores
     both = whole.join(turned, on="application_id", validate="1:1")
@@ -96,7 +102,7 @@ def test_format_and_row_order_do_not_change_a_score(first_run, new_applications,
     assert math.isclose(one["probability_of_default"].item(), single, rel_tol=1e-6)
 
 
-def test_drift_is_seen_in_changed_applicants_only(first_run, new_applications, tmp_path):
+def test_drift_is_seen_in_changed_applicants_only(published, new_applications, tmp_path):
     new_applications.write_csv(tmp_path / "same.csv")
     numeric = [name for name, dtype in new_applications.schema.items() if dtype.is_float()]
     moved = new_applications.with_columns(pl.col(numeric[0]) * 3)
@@ -104,15 +110,15 @@ def test_drift_is_seen_in_changed_applicants_only(first_run, new_applications, t
     found = {}
     for name in ("same", "moved"):
         command = (tmp_path / f"{name}.csv", tmp_path / f"{name}.out.csv", "--json", "-")
-        found[name] = score(first_run, *command).require_success().document["drift"]
+        found[name] = score(published, *command).require_success().document["drift"]
     assert found["same"]["drifted"] is False
     assert found["moved"]["drifted"] is True
     assert numeric[0] in found["moved"]["columns"]
 
 
-def test_file_names_with_dots_do_not_share_a_quarantine(first_run, with_broken_rows, tmp_path):
+def test_file_names_with_dots_do_not_share_a_quarantine(published, with_broken_rows, tmp_path):
     quarantines = [
-        score(first_run, with_broken_rows, tmp_path / name, "--json", "-")
+        score(published, with_broken_rows, tmp_path / name, "--json", "-")
         .require_success()
         .document["quarantine"]
         for name in ("scores.monday.csv", "scores.tuesday.csv")
@@ -120,11 +126,11 @@ def test_file_names_with_dots_do_not_share_a_quarantine(first_run, with_broken_r
     assert len(set(quarantines)) == 2
 
 
-def test_scoring_never_writes_over_its_input(first_run, new_applications, with_broken_rows, tmp_path):
+def test_scoring_never_writes_over_its_input(published, new_applications, with_broken_rows, tmp_path):
     source = tmp_path / "out.quarantine.parquet"
     raw = pl.read_csv(with_broken_rows, infer_schema=False)
     raw.write_parquet(source)
-    score(first_run, source, tmp_path / "out.csv").require_plain_failure(2, "out.quarantine.parquet")
+    score(published, source, tmp_path / "out.csv").require_plain_failure(2, "out.quarantine.parquet")
     assert pl.read_parquet(source).equals(raw)
 
 
@@ -139,10 +145,10 @@ def test_scoring_never_writes_over_its_input(first_run, new_applications, with_b
     ids=["column-missing", "no-rows", "no-ids", "wrong-type"],
 )
 def test_table_that_breaks_the_contract_as_a_whole_is_refused(
-    first_run, new_applications, tmp_path, change, parts
+    published, new_applications, tmp_path, change, parts
 ):
     change(new_applications).write_csv(tmp_path / "new.csv")
-    outcome = score(first_run, tmp_path / "new.csv", tmp_path / "out.csv")
+    outcome = score(published, tmp_path / "new.csv", tmp_path / "out.csv")
     named = [part.format(first=new_applications.columns[1]) for part in parts]
     outcome.require_plain_failure(2, *named, most_lines=3)
     assert not (tmp_path / "out.csv").exists()
@@ -158,8 +164,8 @@ def test_table_that_breaks_the_contract_as_a_whole_is_refused(
         (("{new}", "{folder}/out.xyz"), ["out.xyz"]),
     ],
 )
-def test_wrong_places_are_refused_before_the_work(first_run, new_applications, tmp_path, arguments, parts):
+def test_wrong_places_are_refused_before_the_work(published, new_applications, tmp_path, arguments, parts):
     new_applications.write_csv(tmp_path / "new.csv")
     source, out = (text.format(new=tmp_path / "new.csv", folder=tmp_path) for text in arguments)
-    score(first_run, source, out).require_plain_failure(2, *parts)
+    score(published, source, out).require_plain_failure(2, *parts)
     assert pl.read_csv(tmp_path / "new.csv").height == 300

@@ -1,10 +1,38 @@
 """Several runs in one home: repeatability, the gate, the registry, and what Prefect remembers."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("history")
+
+@dataclass(frozen=True)
+class History:
+    """A home with three versions: a model, the same again, and one that was hardly trained."""
+
+    fieldwork: Any
+    first: dict[str, Any]
+    repeated: dict[str, Any]
+    worse: dict[str, Any]
+    outcomes: tuple[Any, ...]
+
+
+@pytest.fixture(scope="module")
+def history(
+    tmp_path_factory: pytest.TempPathFactory,
+    fieldwork_in: Any,
+    tiny: Sequence[str],
+    little_evidence: Sequence[str],
+) -> History:
+    fieldwork = fieldwork_in(tmp_path_factory.mktemp("history") / "home")
+    command = (*tiny, *little_evidence, "--json", "-")
+    outcomes = [
+        fieldwork(*command, *more).require_success()
+        for more in ((), ("--no-cache",), ("--set", "training.epochs=1"))
+    ]
+    return History(fieldwork, *(outcome.document for outcome in outcomes), tuple(outcomes))
 
 
 def weights(document: dict) -> bytes:

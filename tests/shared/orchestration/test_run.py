@@ -60,3 +60,19 @@ def test_run_that_failed_is_over_too():
         raise ZeroDivisionError
     assert current_run() is not run
     assert run_module._current.get() is not run
+
+
+def test_nothing_is_imported_for_later_when_a_server_answers_already(monkeypatch):
+    imported = []
+    monkeypatch.setattr(run_module, "server_answers", lambda: True)
+    monkeypatch.setattr(run_module.importlib, "import_module", imported.append)
+    run_module._use_the_wait()
+    assert imported == []
+
+
+def test_imports_stop_as_soon_as_the_server_answers(monkeypatch):
+    imported = []
+    monkeypatch.setattr(run_module, "server_answers", lambda: len(imported) == 1)
+    monkeypatch.setattr(run_module.importlib, "import_module", imported.append)
+    run_module._use_the_wait()
+    assert imported == list(run_module._NEEDED_LATER[:1])

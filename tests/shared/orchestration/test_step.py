@@ -1,12 +1,9 @@
 """A step is computed once for equal arguments and equal code, on any day and in any process, or not at all."""
 
-import importlib
 import json
 import math
 import os
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -395,123 +392,3 @@ def test_steps_appear_in_prefect_with_the_state_of_reuse():
             ]
         states.append((task_run.name.partition("-")[0], task_run.state.name))
     assert states == [("make", "Completed"), ("make", "Cached")]
-
-
-# The same module in every process of a test: an equal package and name give an equal key.
-TOY_MODULE = """
-import os, pathlib, time
-from shared.orchestration.step import step
-
-HERE = pathlib.Path(__file__).parent
-
-@step()
-def slow(number: int) -> int:
-    (HERE / f"started-{os.getpid()}").touch()
-    while not (HERE / "go").exists():
-        time.sleep(0.01)
-    return os.getpid()
-"""
-
-
-@pytest.fixture
-def toy(tmp_path, monkeypatch) -> Any:
-    folder = tmp_path / "toys"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
-    (folder / "slow.py").write_text(TOY_MODULE)
-    monkeypatch.syspath_prepend(tmp_path)
-    yield importlib.import_module("toys.slow")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "toys"]:
-        del sys.modules[name]
-
-
-def start_toy(folder: Path) -> "subprocess.Popen[str]":
-    code = (
-        "from shared.orchestration.run import running\n"
-        "from toys.slow import slow\n"
-        "with running() as run: print(slow(1), run.reused)\n"
-    )
-    environment = os.environ | {"PYTHONPATH": f"{folder}:{ROOT}"}
-    return subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, cwd=folder
-    )
-
-
-def wait_until(condition: Callable[[], bool], *, limit_seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + limit_seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def somebody_waits_for_a_lock_of_this_home() -> bool:
-    locks = {path.stat().st_ino for path in (home().root / "locks").glob("*")}
-    waiting = [line for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
-    return any(
-        int(part.split(":")[2]) in locks for line in waiting for part in line.split() if part.count(":") == 2
-    )
-
-
-@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="needs Linux to see who waits")
-def test_second_of_two_equal_runs_waits_for_the_first_and_reuses_it(toy, tmp_path):
-    folder = tmp_path / "toys"
-    first = start_toy(tmp_path)
-    wait_until(lambda: len(list(folder.glob("started-*"))) == 1)
-    second = start_toy(tmp_path)
-    wait_until(somebody_waits_for_a_lock_of_this_home)
-    (folder / "go").touch()
-    outputs = [process.communicate(timeout=60)[0].strip() for process in (first, second)]
-    assert outputs == [f"{first.pid} []", f"{first.pid} ['slow']"]
-    assert len(list(folder.glob("started-*"))) == 1
-    assert toy.slow(1) == first.pid, "a third process, this one, reuses it too"
-
-
-def test_lock_of_a_killed_run_does_not_hold_up_the_next(toy, tmp_path):
-    folder = tmp_path / "toys"
-    killed = start_toy(tmp_path)
-    wait_until(lambda: len(list(folder.glob("started-*"))) == 1)
-    killed.kill()
-    killed.communicate()
-    (folder / "go").touch()
-    assert toy.slow(1) == os.getpid()
-
-
-@pytest.fixture
-def tree(tmp_path, monkeypatch) -> Path:
-    for name in ("shared/a.py", "pipelines/one/b.py", "pipelines/two/b.py", "data_contracts/x.odcs.yaml"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("1")
-    monkeypatch.setattr(step_module, "_ROOT", tmp_path)
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    "name", ["shared/a.py", "shared/deep/new.py", "pipelines/one/b.py", "data_contracts/x.odcs.yaml",
-             "pipelines/one/tables/t.yaml", "shared/style.css"],
-)  # fmt: skip
-def test_code_digest_changes_with_every_file_that_can_change_a_result(tree, name):
-    before = step_module.code_digest.__wrapped__("pipelines.one")
-    (tree / name).parent.mkdir(parents=True, exist_ok=True)
-    (tree / name).write_text("2")
-    assert step_module.code_digest.__wrapped__("pipelines.one") != before
-
-
-@pytest.mark.parametrize(
-    "name", ["pipelines/two/b.py", "shared/a.pyc", "shared/README.md", "shared/.a.py.swp"]
-)
-def test_code_digest_does_not_change_with_other_files(tree, name):
-    before = step_module.code_digest.__wrapped__("pipelines.one")
-    (tree / name).write_text("2")
-    assert step_module.code_digest.__wrapped__("pipelines.one") == before
-
-
-def test_code_digest_does_not_mistake_a_moved_line_for_the_same_code(tree):
-    before = step_module.code_digest.__wrapped__("pipelines.one")
-    (tree / "shared/a.py").rename(tree / "shared/b.py")
-    assert step_module.code_digest.__wrapped__("pipelines.one") != before
-
-
-def test_code_digest_changes_with_the_release_of_a_numeric_library(tree, monkeypatch):
-    before = step_module.code_digest.__wrapped__("pipelines.one")
-    monkeypatch.setattr(step_module.importlib.metadata, "version", lambda name: "9.9")
-    assert step_module.code_digest.__wrapped__("pipelines.one") != before

@@ -1,4 +1,4 @@
-"""Killed, stopped, run twice at once, out of disk: the next run of the same command ends as if nothing had happened."""
+"""Killed or stopped: the same command continues and ends as if nothing had happened."""
 
 import json
 import os
@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytestmark = pytest.mark.xdist_group("survival")
 
 # Seconds of training, with a checkpoint long before the end.
 LONG = ("--set", "training.epochs=600", "--set", "training.checkpoint_every_seconds=0.2")
@@ -100,59 +98,6 @@ def test_stop_before_training_is_resumable_too(fieldwork, command):
     assert "same command" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert "Exception ignored" not in stopped.stderr
-
-
-def test_two_identical_first_runs_at_once_both_succeed_and_publish_one_version(
-    fieldwork, tiny, little_evidence
-):
-    together = [fieldwork.start(*tiny, *little_evidence, "--json", "-", own_server=True) for _ in range(2)]
-    outcomes = [fieldwork.ended(process).require_success() for process in together]
-    documents = [outcome.document for outcome in outcomes]
-    assert [document["model"]["version"] for document in documents] == [1, 1]
-    assert documents[0]["metrics"] == documents[1]["metrics"]
-    assert documents[0]["run_id"] == documents[1]["run_id"]
-    listed = fieldwork("models", "list").require_success().stdout
-    assert listed.count("credit_scoring@") + listed.count("credit_applications@") == 1
-    trained_by = [outcome for outcome in outcomes if "train      reused" not in outcome.stderr]
-    assert len(trained_by) == 1, "one trains, the other waits and reuses"
-
-
-def test_two_different_runs_at_once_on_the_same_data_do_not_disturb_each_other(
-    fieldwork, tiny, little_evidence
-):
-    """Both save checkpoints at every step, and the first to end removes its own while the other trains."""
-    together = [
-        fieldwork.start(
-            *tiny, *little_evidence, "--set", f"training.epochs={epochs}", "--json", "-",
-            "--set", "training.checkpoint_every_seconds=0",
-        )
-        for epochs in (5, 40)
-    ]  # fmt: skip
-    documents = [fieldwork.ended(process).require_success().document for process in together]
-    assert [document["training"]["epochs"] for document in documents] == [5, 40]
-    assert sorted(document["model"]["version"] for document in documents) == [1, 2]
-
-
-def test_full_disk_is_one_clear_line_and_each_run_continues_where_the_last_had_no_space(
-    fieldwork, tiny, little_evidence
-):
-    command = (*tiny, *little_evidence)
-    for kilobytes in (4, 64, 400):  # no room for the table, for the report, for the registry
-        full = fieldwork.process(*command, "--quiet", largest_file_bytes=1024 * kilobytes)
-        full.require_plain_failure(1, "disk", "annot write" if kilobytes < 400 else "mlflow.db")
-    outcome = fieldwork(*command, "--json", "-").require_success()
-    assert "assemble   reused" in outcome.stderr
-    assert outcome.document["model"]["version"] == 1
-
-
-def test_emptied_store_is_computed_again(fieldwork, tiny, little_evidence):
-    command = (*tiny, *little_evidence, "--json", "-")
-    first = fieldwork(*command).require_success().document
-    for blob in (path for path in (fieldwork.home / "store").rglob("*") if path.is_file()):
-        blob.unlink()
-    again = fieldwork(*command).require_success()
-    assert "Reused" not in again.stderr
-    assert again.document["metrics"] == first["metrics"]
 
 
 def test_killed_run_leaves_no_server_behind(fieldwork, command):

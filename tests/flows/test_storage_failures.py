@@ -1,0 +1,23 @@
+"""A disk that fills up and a store that somebody emptied."""
+
+
+def test_full_disk_is_one_clear_line_and_each_run_continues_where_the_last_had_no_space(
+    fieldwork, tiny, little_evidence
+):
+    command = (*tiny, *little_evidence)
+    for kilobytes in (4, 64, 400):  # no room for the table, for the report, for the registry
+        full = fieldwork.process(*command, "--quiet", largest_file_bytes=1024 * kilobytes)
+        full.require_plain_failure(1, "disk", "annot write" if kilobytes < 400 else "mlflow.db")
+    outcome = fieldwork(*command, "--json", "-").require_success()
+    assert "assemble   reused" in outcome.stderr
+    assert outcome.document["model"]["version"] == 1
+
+
+def test_emptied_store_is_computed_again(fieldwork, tiny, little_evidence):
+    command = (*tiny, *little_evidence, "--json", "-")
+    first = fieldwork(*command).require_success().document
+    for blob in (path for path in (fieldwork.home / "store").rglob("*") if path.is_file()):
+        blob.unlink()
+    again = fieldwork(*command).require_success()
+    assert "Reused" not in again.stderr
+    assert again.document["metrics"] == first["metrics"]
