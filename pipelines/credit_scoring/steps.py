@@ -4,7 +4,6 @@ What a step reads and writes lies in the content-addressed store, so an equal st
 crashed run continues where it stopped.
 """
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +24,8 @@ from pipelines.credit_scoring.score import Scorer
 from pipelines.credit_scoring.train import outcomes, predict_log_odds, train_network
 from shared.contracts.table import check_table
 from shared.data.audit import audit_split
-from shared.data.files import sha256_file
+from shared.data.files import scratch_folder, sha256_file
+from shared.data.home import home
 from shared.data.splits import Split, row_keys, split_by_hash, split_by_time, split_stratified_by_hash
 from shared.data.store import Ref, default_store
 from shared.errors import RequestError
@@ -221,9 +221,9 @@ def train(ingested: Ingested, parts: Parts, config: CreditConfig) -> Fitted:
         training, scorer.probability(training), config, scorer.rule.cut_off
     )
     scorer = scorer.with_background(reference.select(ingested.lender.feature_names))
-    with tempfile.TemporaryDirectory() as folder:
-        scorer.save(Path(folder))
-        stored = store.put_tree(Path(folder))
+    with scratch_folder(home().cache) as folder:
+        scorer.save(folder)
+        stored = store.put_tree(folder)
     return Fitted(scorer=stored, training=result.to_json(), calibration_reason=choice.reason)
 
 
@@ -276,7 +276,7 @@ def assemble(
     """Write report, model card and bundle."""
     store = default_store()
     training, test = store.frame(parts.train), store.frame(parts.test)
-    with opened(fitted.scorer) as scorer, tempfile.TemporaryDirectory() as scratch:
+    with opened(fitted.scorer) as scorer, scratch_folder(home().cache) as scratch:
         evidence = EvidenceDocuments(
             evaluation=store.json(evaluated.document),
             explanation=store.json(explained.document),
@@ -296,7 +296,7 @@ def assemble(
         profile = reference_profile(
             training.select(ingested.lender.feature_names), scorer.probability(training)
         )
-        folder = Path(scratch) / "bundle"
+        folder = scratch / "bundle"
         write_bundle(
             folder,
             BundleFacts(
@@ -326,15 +326,15 @@ def assemble(
 @contextmanager
 def opened(stored: Ref) -> Iterator[Scorer]:
     """A stored scorer, read from a scratch folder, for work on a few thousand rows at a time."""
-    with tempfile.TemporaryDirectory() as scratch, single_thread():
-        yield Scorer.load(default_store().restore_tree(stored, Path(scratch) / "scorer"))
+    with scratch_folder(home().cache) as scratch, single_thread():
+        yield Scorer.load(default_store().restore_tree(stored, scratch / "scorer"))
 
 
 @contextmanager
 def restored_bundle(stored: Ref) -> Iterator[Path]:
     """A stored bundle in a scratch folder."""
-    with tempfile.TemporaryDirectory() as scratch:
-        yield default_store().restore_tree(stored, Path(scratch) / "bundle")
+    with scratch_folder(home().cache) as scratch:
+        yield default_store().restore_tree(stored, scratch / "bundle")
 
 
 def read_summary(stored: Ref) -> RunSummary:

@@ -94,6 +94,23 @@ def scratch_file(folder: Path, suffix: str = "") -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder below a folder whose disk is known to be large enough; it is gone afterwards.
+
+    What a killed process leaves there is swept later, and does not lie open to others as in a shared /tmp.
+    """
+    with _explained(folder / "scratch"):
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        temporary = _temporary_name(folder / "scratch")
+        temporary.mkdir(mode=0o700)
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
 def sha256_file(path: Path) -> str:
     """Hex SHA-256 of a file's content, read in pieces: memory does not grow with the file."""
     with open(path, "rb") as file:

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from shared.data.files import atomic_folder, atomic_path, atomic_write, file_lock, scratch_file, sha256_file
+from shared.data.files import (
+    atomic_folder,
+    atomic_path,
+    atomic_write,
+    file_lock,
+    scratch_file,
+    scratch_folder,
+    sha256_file,
+)
 from shared.errors import FieldworkError
 
 
@@ -174,3 +182,34 @@ def test_lock_of_a_killed_process_is_free_at_once(tmp_path):
     process.join(20)
     with file_lock(tmp_path / "l", wait=False) as held:
         assert held
+
+
+def test_scratch_folder_is_private_empty_and_gone_afterwards(tmp_path):
+    with scratch_folder(tmp_path / "cache") as folder:
+        assert folder.parent == tmp_path / "cache"
+        assert folder.stat().st_mode & 0o077 == 0
+        assert not any(folder.iterdir())
+        (folder / "inner").mkdir()
+        (folder / "inner" / "rows.parquet").write_bytes(b"x")
+    assert not any((tmp_path / "cache").iterdir())
+
+
+def test_scratch_folder_is_gone_after_an_error(tmp_path):
+    def fail() -> None:
+        with scratch_folder(tmp_path) as folder:
+            (folder / "half").write_bytes(b"x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not any(tmp_path.iterdir())
+
+
+def test_scratch_folder_sweeps_what_a_killed_process_left(tmp_path):
+    with scratch_folder(tmp_path) as folder:
+        left = folder.with_name(folder.name.replace(folder.name[11:27], "0123456789abcdef"))
+    left.mkdir()
+    (left / "rows.parquet").write_bytes(b"x")
+    os.utime(left, (1, 1))
+    with scratch_folder(tmp_path):
+        assert not left.exists()

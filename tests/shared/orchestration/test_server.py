@@ -130,6 +130,7 @@ def test_no_server_is_started_beside_the_users_own(monkeypatch):
     os.environ["PREFECT_API_URL"] = "http://prefect.example:4200/api"
     with server.local_server() as ready:
         ready()
+        assert server.server_answers(), "there is nothing to wait for, and nobody asks the network"
         assert os.environ["PREFECT_API_URL"] == "http://prefect.example:4200/api"
     assert os.environ["PREFECT_API_URL"] == "http://prefect.example:4200/api"
     assert started.processes == []
@@ -243,9 +244,11 @@ def test_second_server_is_not_started_before_the_first_has_created_the_database(
         other = threading.Thread(target=second_command)
         other.start()
         assert waits.wait(30), "the second was not held up"
+        assert not server.server_answers()
         assert events == ["started"]
         gate.touch()
         ready()
+        assert server.server_answers()
         other.join(30)
         assert events == ["started", "second"], "released when the database is there, not when the run ends"
     with server.local_server() as ready, file_lock(tmp_path / "prefect" / "created.lock", wait=False) as free:
