@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.credit_scoring.config import ModelConfig
-from pipelines.credit_scoring.features import Features
+from pipelines.credit_scoring.features import Features, floats
 from pipelines.credit_scoring.schema import LenderSchema
 
 Predict = Callable[[pl.DataFrame], np.ndarray]
@@ -34,31 +34,30 @@ def fit_baselines(
     seed: int,
 ) -> Mapping[str, Predict]:
     """Each baseline as a function from a contract table to the probability of default, of shape (rows,)."""
+    features = Features.fit(frame, schema, config)
+    coarse = config.model_copy(update={"num_bins": min(_SCORECARD_BINS, config.num_bins)})
     return {
-        "logistic_regression": _logistic_regression(frame, target, schema, config),
-        "scorecard": _scorecard(frame, target, schema, config),
-        "gradient_boosting": _gradient_boosting(frame, target, schema, config, iterations, seed),
+        "logistic_regression": _logistic_regression(frame, target, features),
+        "scorecard": _scorecard(frame, target, Features.fit(frame, schema, coarse)),
+        "gradient_boosting": _gradient_boosting(frame, target, features, iterations, seed),
     }
 
 
-def _logistic_regression(
-    frame: pl.DataFrame, target: np.ndarray, schema: LenderSchema, config: ModelConfig
-) -> Predict:
+def _logistic_regression(frame: pl.DataFrame, target: np.ndarray, features: Features) -> Predict:
     from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    features = Features.fit(frame, schema, config)
     design = _one_hot_design(features)
-    scaler = StandardScaler().fit(design(frame))
-    model = LogisticRegression(max_iter=2000).fit(scaler.transform(design(frame)), target)
-    return lambda table: model.predict_proba(scaler.transform(design(table)))[:, 1]
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(design(frame), target)
+    return lambda table: model.predict_proba(design(table))[:, 1]
 
 
 def _one_hot_design(features: Features) -> Callable[[pl.DataFrame], np.ndarray]:
     def design(table: pl.DataFrame) -> np.ndarray:
         columns = []
         for encoding in features.numeric:
-            values = table[encoding.name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+            values = floats(table[encoding.name])
             states = encoding.encode(values)[:, encoding.num_bins :]
             amount = np.where(states.any(axis=1), 0.0, np.nan_to_num(values))
             # amounts are skewed over orders of magnitude; bills may be negative
@@ -71,28 +70,24 @@ def _one_hot_design(features: Features) -> Callable[[pl.DataFrame], np.ndarray]:
     return design
 
 
-def _scorecard(frame: pl.DataFrame, target: np.ndarray, schema: LenderSchema, config: ModelConfig) -> Predict:
+def _scorecard(frame: pl.DataFrame, target: np.ndarray, features: Features) -> Predict:
     from sklearn.linear_model import LogisticRegression
 
-    coarse = config.model_copy(update={"num_bins": min(_SCORECARD_BINS, config.num_bins)})
-    features = Features.fit(frame, schema, coarse)
     bins = _bins(features, frame)
     evidence = [_weight_of_evidence(codes, target) for codes in bins.T]
 
-    def design(table: pl.DataFrame) -> np.ndarray:
-        return np.stack(
-            [weights[codes] for weights, codes in zip(evidence, _bins(features, table).T, strict=True)], 1
-        )
+    def weighed(bins: np.ndarray) -> np.ndarray:
+        return np.stack([weights[codes] for weights, codes in zip(evidence, bins.T, strict=True)], axis=1)
 
-    model = LogisticRegression(max_iter=2000).fit(design(frame), target)
-    return lambda table: model.predict_proba(design(table))[:, 1]
+    model = LogisticRegression(max_iter=2000).fit(weighed(bins), target)
+    return lambda table: model.predict_proba(weighed(_bins(features, table)))[:, 1]
 
 
 def _bins(features: Features, table: pl.DataFrame) -> np.ndarray:
     """Bin of every value, of shape (rows, columns): quantile bins, then one a special code, then missing."""
     columns = []
     for encoding in features.numeric:
-        values = table[encoding.name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        values = floats(table[encoding.name])
         states = encoding.encode(values)[:, encoding.num_bins :]
         amounts = np.searchsorted(np.array(encoding.edges[1:-1]), np.nan_to_num(values), side="left")
         # a column whose amounts are constant has no pieces, and still one bin of amounts
@@ -112,25 +107,15 @@ def _weight_of_evidence(codes: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _gradient_boosting(
-    frame: pl.DataFrame,
-    target: np.ndarray,
-    schema: LenderSchema,
-    config: ModelConfig,
-    iterations: int,
-    seed: int,
+    frame: pl.DataFrame, target: np.ndarray, features: Features, iterations: int, seed: int
 ) -> Predict:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits
 
-    features = Features.fit(frame, schema, config)
-
     def design(table: pl.DataFrame) -> np.ndarray:
-        numbers = [
-            table[e.name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for e in features.numeric
-        ]
-        return np.stack(
-            [*numbers, *(e.encode(table[e.name]).astype(float) for e in features.categorical)], axis=1
-        )
+        numbers = [floats(table[encoding.name]) for encoding in features.numeric]
+        codes = [category.encode(table[category.name]).astype(float) for category in features.categorical]
+        return np.stack([*numbers, *codes], axis=1)
 
     # On few rows the threads of boosting wait for each other longer than they work (0.2 s or 3 s a fit, 2026-11).
     num_threads = 1 if len(frame) < _MANY_ROWS else None

@@ -15,6 +15,7 @@ import polars as pl
 from pipelines.credit_scoring import baselines
 from pipelines.credit_scoring.config import CreditConfig
 from pipelines.credit_scoring.decide import APPROVE, DECISIONS, costs
+from pipelines.credit_scoring.features import floats
 from pipelines.credit_scoring.schema import LenderSchema, ProtectedColumn
 from pipelines.credit_scoring.score import Scorer
 from pipelines.credit_scoring.train import outcomes, predict_log_odds, train_network
@@ -200,7 +201,7 @@ def _groups(values: pl.Series, column: ProtectedColumn) -> np.ndarray:
     """Group names: bands for numbers, meanings for levels, `missing` where nothing is known."""
     if not column.upper_edges:
         return values.cast(pl.String).replace(dict(column.levels)).fill_null("missing").to_numpy()
-    numbers = values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    numbers = floats(values)
     edges = np.array(column.upper_edges)
     names = [f"up to {edges[0]:g}"]
     names += [f"over {low:g} to {high:g}" for low, high in pairwise(edges)]

@@ -107,7 +107,7 @@ class Features(BaseModel):
         slots = self.column_slots
         for encoding in self.numeric:
             places = slots[encoding.name]
-            encoded[:, places.start : places.stop] = encoding.encode(_floats(frame[encoding.name]))
+            encoded[:, places.start : places.stop] = encoding.encode(floats(frame[encoding.name]))
         for category in self.categorical:
             codes = category.encode(frame[category.name])
             encoded[np.arange(len(frame)), slots[category.name].start + codes] = 1.0
@@ -140,13 +140,14 @@ class Features(BaseModel):
         return cls.model_validate_json((folder / "features.json").read_text())
 
 
-def _floats(values: pl.Series) -> np.ndarray:
+def floats(values: pl.Series) -> np.ndarray:
+    """A column as float64 of shape (rows,), NaN for missing."""
     return values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
 def _fit_numeric(values: pl.Series, column: NumericColumn, config: ModelConfig) -> NumericEncoding:
     codes = tuple(sorted(column.special_codes))
-    numbers = _floats(values)
+    numbers = floats(values)
     amounts = numbers[~np.isnan(numbers) & ~np.isin(numbers, codes)]
     num_bins = int(np.clip(len(amounts) // config.min_rows_per_bin, 1, config.num_bins))
     edges = (

@@ -1,7 +1,5 @@
 """Into the registry, past the gate: a challenger replaces the champion only when it is shown not to be worse."""
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.credit_scoring.config import CreditConfig
@@ -47,7 +45,8 @@ def publish(ingested: Ingested, parts: Parts, fitted: Fitted, bundle: Ref, confi
     """Log the run, register its bundle, let the gate decide. A bundle that is registered already stays as it is."""
     registry = Registry()
     with restored_bundle(bundle) as folder:
-        digest = Bundle.open(folder).digest
+        opened_bundle = Bundle.open(folder)
+        digest = opened_bundle.digest
         known = next((found for found in registry.list(PIPELINE) if found.digest == digest), None)
         if known is None:
             summary = RunSummary.model_validate_json((folder / "summary.json").read_text())
@@ -55,7 +54,7 @@ def publish(ingested: Ingested, parts: Parts, fitted: Fitted, bundle: Ref, confi
                 PIPELINE, summary, config.model_dump(mode="json"), fitted.training["history"]
             )
             version = registry.register(PIPELINE, folder, run_id)
-            promoted, reasons = _pass_gate(registry, version, ingested, parts, fitted, folder)
+            promoted, reasons = _pass_gate(registry, version, ingested, parts, fitted, opened_bundle)
         else:
             run_id, version = known.run_id, known.version
             promoted = "champion" in known.aliases
@@ -68,11 +67,11 @@ def publish(ingested: Ingested, parts: Parts, fitted: Fitted, bundle: Ref, confi
 
 
 def _pass_gate(
-    registry: Registry, version: int, ingested: Ingested, parts: Parts, fitted: Fitted, folder: Any
+    registry: Registry, version: int, ingested: Ingested, parts: Parts, fitted: Fitted, bundle: Bundle
 ) -> tuple[bool, tuple[str, ...]]:
     champion = registry.champion(PIPELINE)
     current = registry.bundle(PIPELINE, champion.version) if champion else None
-    challenger = _candidate(Bundle.open(folder), version)
+    challenger = _candidate(bundle, version)
     comparison = None
     if champion and current and current.manifest.contract_digest == ingested.contract_digest:
         test = default_store().frame(parts.test)

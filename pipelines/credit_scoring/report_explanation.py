@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.credit_scoring.evidence import EvidenceDocuments
+from pipelines.credit_scoring.features import floats
 from pipelines.credit_scoring.reasons import value_text
 from pipelines.credit_scoring.schema import NumericColumn
 from pipelines.credit_scoring.score import Scorer
@@ -66,7 +67,7 @@ def _numbers(scorer: Scorer, rows: pl.DataFrame, names: Sequence[str]) -> np.nda
         column = scorer.schema.feature(name)
         values = np.full(len(rows), np.nan)
         if isinstance(column, NumericColumn):
-            values = rows[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+            values = floats(rows[name])
             values = np.where(np.isin(values, list(column.special_codes)), np.nan, values)
         columns.append(values)
     return np.stack(columns, axis=1)

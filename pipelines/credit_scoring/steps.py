@@ -310,7 +310,7 @@ def assemble(
                 seed=config.seed,
             ),
             config=config.model_dump(mode="json"),
-            metrics={**store.json(evaluated.document), "explanation": store.json(explained.document)},
+            metrics={**evidence.evaluation, "explanation": evidence.explanation},
             tensors=dict(scorer.network.state_dict()),
             features=scorer.save_features,
             model_card=run_model_card(scorer, summary, evidence),
