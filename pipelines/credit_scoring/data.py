@@ -1,14 +1,10 @@
 """Where applications come from: the generator, the public sets, a lender's own file; all in the contract's shape."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-import yaml
-from pydantic import ValidationError
 
 from pipelines.credit_scoring.cells import (
     codes_as_text,
@@ -22,12 +18,11 @@ from pipelines.credit_scoring.generator import SCHEMA as SYNTHETIC_SCHEMA
 from pipelines.credit_scoring.generator import generate
 from pipelines.credit_scoring.infer import with_inferred_columns
 from pipelines.credit_scoring.schema import COMMON_COLUMNS, ColumnMap, LenderSchema
-from shared.contracts.document import did_you_mean
+from shared.data.columns import absent, renamed
 from shared.data.datasets import locate
 from shared.data.public_sets import public_sets as known_sets
 from shared.data.tables import read_table
 from shared.errors import RequestError
-from shared.orchestration.overrides import validation_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +73,10 @@ def load_applications(source: str, config: DataConfig, seed: int) -> Application
 
 def read_to_train(path: Path, columns: ColumnMap, name: str) -> Applications:
     """A lender's table with outcomes. Columns that the map does not declare are inferred when it declares none."""
-    given = _renamed(read_table(path, separator=columns.separator, names=columns.names), columns)
+    given = renamed(read_table(path, separator=columns.separator, names=columns.names), columns.rename)
     for source in columns.common_sources.values():
         if source is not None and source not in given.columns:
-            raise RequestError(_absent(source, given.columns))
+            raise RequestError(absent(source, given.columns))
     raw = without_missing_marks(given, columns)
     notes = missing_marks_note(given, raw)
     if not columns.declares_features:
@@ -105,52 +100,16 @@ def read_to_score(path: Path, schema: LenderSchema) -> pl.DataFrame:
             raw = read_table(path)
     if raw is None or not set(raw.columns) & set(schema.feature_names):
         raw = read_table(path, separator=columns.separator, names=columns.names)
-    known = {old: new for old, new in columns.rename.items() if old in raw.columns}
-    raw = _renamed(raw, columns.model_copy(update={"rename": known}))
+    raw = renamed(raw, {old: new for old, new in columns.rename.items() if old in raw.columns})
     identity = columns.application_id
     if identity is not None and not {identity, "application_id"} & set(raw.columns):
-        raise RequestError(_absent(identity, raw.columns))
+        raise RequestError(absent(identity, raw.columns))
     return _in_contract_shape(without_missing_marks(raw, schema), schema).frame
 
 
 def _common_sources(columns: ColumnMap) -> set[str]:
     """Columns of the lender's table that are no features: id, outcome, date, applicant."""
     return {*COMMON_COLUMNS, *(source for source in columns.common_sources.values() if source)}
-
-
-def load_column_map(value: Any) -> Any:
-    """`data.columns` as given: the path of a YAML file, or a list of `contract_name=column` pairs.
-
-    Anything else is returned as it is, for the configuration to judge. Raises ValueError for a bad file.
-    """
-    if isinstance(value, str):
-        try:
-            document = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"Expected a YAML file with the columns. Received {value}: {reason}") from error
-        if not isinstance(document, dict):
-            raise ValueError(f"Expected a mapping in {value}, such as `defaulted: bad_flag`.")
-        return document
-    if isinstance(value, list | tuple) and all(isinstance(item, str) and "=" in item for item in value):
-        return dict(item.split("=", 1) for item in value)
-    return value
-
-
-def _renamed(frame: pl.DataFrame, columns: ColumnMap) -> pl.DataFrame:
-    absent = sorted(set(columns.rename) - set(frame.columns))
-    if absent:
-        raise RequestError(
-            f"Expected the columns {', '.join(columns.rename)} in the table. Received none called "
-            f"{', '.join(absent)}. There are: {', '.join(frame.columns[:30])}."
-        )
-    names = [columns.rename.get(name, name) for name in frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise RequestError(
-            f"Expected distinct column names after renaming. Received {', '.join(twice)} twice."
-        )
-    return frame.rename(dict(columns.rename))
 
 
 def _in_contract_shape(raw: pl.DataFrame, schema: LenderSchema) -> Applications:
@@ -168,7 +127,7 @@ def _in_contract_shape(raw: pl.DataFrame, schema: LenderSchema) -> Applications:
         notes.append("The table names no application id: rows are called by their number.")
     for feature in schema.feature_names:
         if feature not in raw.columns:
-            raise RequestError(_absent(feature, raw.columns))
+            raise RequestError(absent(feature, raw.columns))
     wanted = [*schema.feature_names, *(column.name for column in schema.protected)]
     series += [raw[name] for name in wanted if name in raw.columns]
     ignored = sorted(set(raw.columns) - set(wanted) - _common_sources(schema.reading))
@@ -178,17 +137,3 @@ def _in_contract_shape(raw: pl.DataFrame, schema: LenderSchema) -> Applications:
     if "defaulted" in frame.columns:
         frame = frame.with_columns(outcomes_as_declared(frame["defaulted"], schema.reading))
     return Applications(codes_as_text(frame, schema), schema, tuple(notes))
-
-
-def _absent(name: str, there: Sequence[str]) -> str:
-    return f"Expected a column {name} in the table{did_you_mean(name, there)}. There are: {', '.join(there[:30])}."
-
-
-def parse_column_map(value: Any) -> ColumnMap:
-    """A validated `ColumnMap` from what `load_column_map` accepts. Raises RequestError."""
-    try:
-        return ColumnMap.model_validate(load_column_map(value))
-    except ValidationError as error:
-        raise RequestError(f"data.columns: {validation_message(error)}") from error
-    except ValueError as error:
-        raise RequestError(f"data.columns: {error}") from error

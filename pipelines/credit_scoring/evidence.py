@@ -51,7 +51,7 @@ def first_summary(
     source: str, contract: str, rows: dict[str, int], evidence: EvidenceDocuments, config: CreditConfig
 ) -> RunSummary:
     """The summary of a run before its model is published."""
-    evaluation, attribution = evidence.evaluation, evidence.explanation["attribution"]
+    evaluation = evidence.evaluation
     metrics = {model: dict(by_name) for model, by_name in evaluation["metrics"].items()}
     for model, by_name in (evaluation["repeated"] or {"metrics": {}})["metrics"].items():
         metrics[model] |= by_name
@@ -64,15 +64,6 @@ def first_summary(
         metrics=metrics[NETWORK],
         baselines={name: metrics[name] for name in baselines.NAMES},
         verdict=evaluation["verdict"]["sentence"],
-        explanation=ExplanationSummary(
-            method=attribution["method"],
-            completeness_error=attribution["completeness_error"],
-            faithful=attribution["faithful"],
-        ),
-        training=TrainingSummary(
-            device=evidence.training["device"],
-            samples_per_second=evidence.training["samples_per_second"],
-            epochs=evidence.training["epochs"],
-            seconds=evidence.training["seconds"],
-        ),
+        explanation=ExplanationSummary.out_of(evidence.explanation["attribution"]),
+        training=TrainingSummary.out_of(evidence.training),
     )

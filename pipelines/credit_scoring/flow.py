@@ -9,14 +9,15 @@ from pydantic import BaseModel
 
 from pipelines.credit_scoring import steps
 from pipelines.credit_scoring.config import PRESETS, CreditConfig
-from pipelines.credit_scoring.data import parse_column_map
 from pipelines.credit_scoring.publish import publish
-from pipelines.credit_scoring.score_table import ScoreSummary, score_table
-from shared.errors import RequestError
+from pipelines.credit_scoring.score_table import score_table
+from shared.data.columns import load_column_map
 from shared.orchestration.artifacts import show_summary
 from shared.orchestration.flows import flow
-from shared.orchestration.overrides import with_overrides
+from shared.orchestration.overrides import preset_config, with_overrides
 from shared.orchestration.run import running
+from shared.orchestration.scoring import ScoreSummary
+from shared.orchestration.stored import read_summary
 from shared.publishing.summary import RunSummary
 
 
@@ -29,8 +30,8 @@ def train(source: str, config: CreditConfig) -> RunSummary:
     evaluated = steps.evaluate(ingested, parts, fitted, config)
     explained = steps.explain(ingested, parts, fitted, config)
     bundle = steps.assemble(ingested, parts, fitted, evaluated, explained, config)
-    published = publish(ingested, parts, fitted, bundle, config)
-    summary = published.complete(steps.read_summary(bundle))
+    published = publish(parts, fitted, bundle)
+    summary = published.complete(read_summary(bundle))
     show_summary(summary)
     return summary
 
@@ -63,7 +64,5 @@ def score(
 
 def configure(preset: str, overrides: Mapping[str, Any]) -> CreditConfig:
     """The preset's configuration with single knobs changed; `data.columns` may name a YAML file."""
-    if preset not in PRESETS:
-        raise RequestError(f"Expected a preset: {', '.join(PRESETS)}. Received {preset!r}.")
-    columns = {key: parse_column_map(value) for key, value in overrides.items() if key == "data.columns"}
-    return with_overrides(PRESETS[preset](), {**overrides, **columns})
+    columns = {key: load_column_map(value) for key, value in overrides.items() if key == "data.columns"}
+    return with_overrides(preset_config(PRESETS, preset), {**overrides, **columns})

@@ -10,7 +10,7 @@ from pipelines.credit_scoring.evaluate import NETWORK, cost_by_cut_off
 from pipelines.credit_scoring.evidence import LIMITS, QUESTION, TITLES, EvidenceDocuments
 from pipelines.credit_scoring.report_explanation import explanation_section, recourse_section
 from pipelines.credit_scoring.score import Scorer
-from shared.publishing import figures, run_figures
+from shared.publishing import figures
 from shared.publishing.blocks import (
     Block,
     Bullets,
@@ -26,7 +26,7 @@ from shared.publishing.blocks import (
     interval,
 )
 from shared.publishing.report import render
-from shared.publishing.standard import readable, results_section, run_section
+from shared.publishing.standard import data_section, readable, results_section, run_section, training_section
 from shared.publishing.summary import RunSummary
 
 
@@ -51,8 +51,18 @@ def run_report(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocuments,
         *_fairness_sections(evidence),
         explanation_section(scorer, evidence, test),
         *recourse_section(scorer, evidence),
-        _data_section(evidence),
-        _training_section(evidence),
+        data_section(
+            split=evidence.split,
+            audit_checks=evidence.audit_checks,
+            audit_findings=evidence.audit,
+            notes=evidence.notes,
+            quarantine=evidence.quarantine,
+        ),
+        training_section(
+            evidence.training,
+            kept="The epoch of the lowest validation log loss was kept.",
+            caption="Log loss by epoch, nats.",
+        ),
         run_section(summary),
         Section("Limits and misuse", [Bullets(list(LIMITS))]),
     ]
@@ -282,40 +292,3 @@ def _gap_callout(audit: Mapping[str, Any]) -> Callout:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _data_section(evidence: EvidenceDocuments) -> Section:
-    clean = "no leak found" if not evidence.audit else " ".join(evidence.audit)
-    blocks: list[Block] = [
-        KeyValues(
-            {
-                "Split": evidence.split,
-                "Leak audit": f"{clean} (looked for: {', '.join(readable(c).lower() for c in evidence.audit_checks)})",
-            }
-        ),
-    ]
-    if evidence.notes:
-        blocks.append(Bullets(list(evidence.notes)))
-    if evidence.quarantine is not None:
-        shown = evidence.quarantine.select("row_number", "broken_rules")[:10]
-        rows = [[row["row_number"], row["broken_rules"]] for row in shown.to_dicts()]
-        blocks.append(Table([Column("Row", number=True), "Broken rules"], rows, "First rows in quarantine"))
-    return Section("Data", blocks)
-
-
-def _training_section(evidence: EvidenceDocuments) -> Section:
-    training = evidence.training
-    curve = run_figures.training_curves(
-        [
-            {"epoch": row["epoch"], "train/loss": row["train_loss"], "validation/loss": row["loss"]}
-            for row in training["history"]
-        ],
-        best_epoch=training["best_epoch"],
-    )
-    text = (
-        f"{training['epochs']} epochs on {training['device']}, {training['precision']}, {training['tier']} "
-        f"({training['tier_reason']}). The epoch of the lowest validation log loss was kept."
-    )
-    return Section(
-        "Training", [Paragraph(text), Figure(curve, "Log loss by epoch, nats.", "Training curves")]
-    )

@@ -6,11 +6,9 @@ crashed run continues where it stopped.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
 
 from pipelines.credit_scoring import evaluate as protocol
 from pipelines.credit_scoring import explain as explanations
@@ -33,27 +31,16 @@ from shared.evaluation.choose_calibration import choose_calibration
 from shared.monitoring.profile import reference_profile
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, code_digest, step
+from shared.orchestration.stored import Evidence, Handle, Source, restored
 from shared.publishing.bundle import BundleFacts, write_bundle
 from shared.publishing.plain import plain
-from shared.publishing.summary import RunSummary
 from shared.training.runtime import single_thread
 
 PIPELINE = "credit_scoring"
 MIN_ROWS = 100
 
 
-class _Handle(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Source(_Handle):
-    """A source of applications with the digest of its content, which decides whether earlier results hold."""
-
-    name: str
-    sha256: str
-
-
-class Ingested(_Handle):
+class Ingested(Handle):
     """Contract-valid applications and what did not pass."""
 
     source: Source
@@ -66,13 +53,8 @@ class Ingested(_Handle):
     quarantined: int
     notes: tuple[str, ...]
 
-    @property
-    def generated(self) -> bool:
-        """Whether the rows come from the generator, whose truth is known."""
-        return self.source.name == "synthetic"
 
-
-class Parts(_Handle):
+class Parts(Handle):
     """The three parts and what the leak audit said of them."""
 
     train: Ref
@@ -83,19 +65,12 @@ class Parts(_Handle):
     audit_findings: tuple[str, ...]
 
 
-class Fitted(_Handle):
+class Fitted(Handle):
     """The trained, calibrated scorer as a stored folder, and the record of its training."""
 
     scorer: Ref
     training: dict[str, Any]
     calibration_reason: str
-
-
-class Evidence(_Handle):
-    """Numbers as a stored document, with the table behind them."""
-
-    document: Ref
-    table: Ref
 
 
 def identify(source: str, config: DataConfig) -> Source:
@@ -251,11 +226,11 @@ def explain(ingested: Ingested, parts: Parts, fitted: Fitted, config: CreditConf
             "attribution": attribution.to_json(),
             "shapley": explanations.shapley_agreement(scorer, rows, seed=config.seed),
             "truth": explanations.truth_agreement(scorer, rows, seed=config.seed)
-            if ingested.generated
+            if ingested.source.generated
             else None,
             "stability": explanations.reason_stability(scorer, training, validation, test, config),
             "recourse": explanations.recourse_summary(
-                scorer, test, config, truth_is_known=ingested.generated
+                scorer, test, config, truth_is_known=ingested.source.generated
             ),
             "examples": explanations.example_rows(scorer.probability(rows), scorer.rule.cut_off),
         }
@@ -326,21 +301,8 @@ def assemble(
 @contextmanager
 def opened(stored: Ref) -> Iterator[Scorer]:
     """A stored scorer, read from a scratch folder, for work on a few thousand rows at a time."""
-    with scratch_folder(home().cache) as scratch, single_thread():
-        yield Scorer.load(default_store().restore_tree(stored, scratch / "scorer"))
-
-
-@contextmanager
-def restored_bundle(stored: Ref) -> Iterator[Path]:
-    """A stored bundle in a scratch folder."""
-    with scratch_folder(home().cache) as scratch:
-        yield default_store().restore_tree(stored, scratch / "bundle")
-
-
-def read_summary(stored: Ref) -> RunSummary:
-    """The summary that lies in a stored bundle."""
-    with restored_bundle(stored) as folder:
-        return RunSummary.model_validate_json((folder / "summary.json").read_text())
+    with restored(stored) as folder, single_thread():
+        yield Scorer.load(folder)
 
 
 def _rows(ingested: Ingested, parts: Parts) -> dict[str, int]:

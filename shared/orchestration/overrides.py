@@ -1,7 +1,7 @@
 """Changing single knobs of a frozen configuration by dotted key, as `--set training.epochs=30` does."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -9,6 +9,13 @@ from pydantic import BaseModel, ValidationError
 from shared.errors import RequestError
 
 Config = TypeVar("Config", bound=BaseModel)
+
+
+def preset_config(presets: Mapping[str, Callable[[], Config]], name: str) -> Config:
+    """The configuration of a preset. Raises RequestError with the names that there are."""
+    if name not in presets:
+        raise RequestError(f"Expected a preset: {', '.join(presets)}. Received {name!r}.")
+    return presets[name]()
 
 
 def with_overrides(config: Config, overrides: Mapping[str, Any]) -> Config:

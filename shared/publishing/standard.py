@@ -1,6 +1,7 @@
-"""The parts of a report that every pipeline shares, made from the run's summary: results, run, gate."""
+"""The parts of a report that every pipeline shares: results, data, training, run, gate."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from shared.publishing.blocks import (
     Block,
@@ -12,6 +13,7 @@ from shared.publishing.blocks import (
     Kind,
     MetricCard,
     MetricCards,
+    Paragraph,
     Section,
     Table,
     Value,
@@ -21,8 +23,13 @@ from shared.publishing.blocks import (
 )
 from shared.publishing.bundle import Manifest
 from shared.publishing.gate import Decision
-from shared.publishing.run_figures import metric_forest
+from shared.publishing.run_figures import metric_forest, training_curves
 from shared.publishing.summary import Metrics, RunSummary
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_SHOWN_QUARANTINED = 10
 
 
 def results_section(
@@ -65,6 +72,49 @@ def results_table(
     return Table(columns, rows, caption, notes, emphasis=(0,))
 
 
+def data_section(
+    *,
+    split: str,
+    audit_checks: Sequence[str],
+    audit_findings: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    quarantine: "pl.DataFrame | None" = None,
+) -> Section:
+    """How the rows were divided, what the leak audit looked for and found, notes, the first rows in quarantine.
+
+    `quarantine` has the columns `row_number` and `broken_rules`, as the contract check gives it.
+    """
+    found = " ".join(audit_findings) or "no leak found"
+    looked_for = ", ".join(readable(check).lower() for check in audit_checks)
+    blocks: list[Block] = [KeyValues({"Split": split, "Leak audit": f"{found} (looked for: {looked_for})"})]
+    blocks += _bullets(notes)
+    if quarantine is not None:
+        rows = quarantine.select("row_number", "broken_rules").head(_SHOWN_QUARANTINED).rows()
+        blocks.append(Table([Column("Row", number=True), "Broken rules"], rows, "First rows in quarantine"))
+    return Section("Data", blocks)
+
+
+def training_section(
+    training: Mapping[str, Any], *, kept: str, caption: str, validation: Sequence[str] = ("loss",)
+) -> Section:
+    """Epochs, device, precision and tier, with the curves of the training loss and of validation metrics.
+
+    `training` is `FitResult.to_json()`. `kept` says which epoch's weights were kept, `caption` what the curves show
+    and in which unit, `validation` the names of the metrics in the history. Raises KeyError for a metric that is not
+    there.
+    """
+    text = (
+        f"{training['epochs']} epochs on {training['device']}, {training['precision']}, {training['tier']} "
+        f"({training['tier_reason']}). {kept}"
+    )
+    columns = {"epoch": "epoch", "train/loss": "train_loss"} | {
+        f"validation/{name}": name for name in validation
+    }
+    history = [{title: row[name] for title, name in columns.items()} for row in training["history"]]
+    curves = training_curves(history, best_epoch=training["best_epoch"])
+    return Section("Training", [Paragraph(text), Figure(curves, caption, "Training curves")])
+
+
 def run_section(summary: RunSummary, manifest: Manifest | None = None) -> Section:
     """Data, training, seconds of each step, and what is needed to make the run again."""
     facts: dict[str, Value] = {f"Rows {name}": count for name, count in summary.rows.items()}
@@ -94,7 +144,7 @@ def gate_section(decision: Decision) -> Section:
     """Whether the model went into use, and why."""
     kind: Kind = "good" if decision.promote else "warning"
     title = "Promoted: scoring uses this model" if decision.promote else "Not promoted"
-    return Section("Promotion", [Callout(kind, decision.reasons[0], title), *_more(decision.reasons[1:])])
+    return Section("Promotion", [Callout(kind, decision.reasons[0], title), *_bullets(decision.reasons[1:])])
 
 
 def readable(name: str) -> str:
@@ -103,8 +153,8 @@ def readable(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _more(reasons: Sequence[str]) -> list[Block]:
-    return [Bullets(reasons)] if reasons else []
+def _bullets(items: Sequence[str]) -> list[Block]:
+    return [Bullets(items)] if items else []
 
 
 def _card(summary: RunSummary, name: str, title: str) -> MetricCard:

@@ -1,7 +1,8 @@
 """The one JSON object that describes a run: what `run --json` writes and apps, registry and report read."""
 
 import math
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
@@ -21,6 +22,11 @@ MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(/[A-Za-z0-9_
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    @classmethod
+    def out_of(cls, document: Mapping[str, Any]) -> Self:
+        """The record from a document that holds more, such as `FitResult.to_json()` for the training."""
+        return cls.model_validate({name: document[name] for name in cls.model_fields if name in document})
 
 
 class MetricValue(_Record):

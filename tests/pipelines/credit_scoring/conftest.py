@@ -11,13 +11,15 @@ import torch
 
 from pipelines.credit_scoring import steps
 from pipelines.credit_scoring.config import CreditConfig, DataConfig, tiny
-from pipelines.credit_scoring.data import parse_column_map
 from pipelines.credit_scoring.explain import reference_rows
 from pipelines.credit_scoring.generator import SCHEMA, generate
 from pipelines.credit_scoring.score import Scorer
 from pipelines.credit_scoring.train import outcomes, predict_log_odds, train_network
+from shared.data.columns import load_column_map
 from shared.data.store import default_store
 from shared.evaluation.calibration import PlattScaling
+from shared.orchestration.overrides import with_overrides
+from shared.orchestration.stored import Source
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Read:
     ingested: steps.Ingested
     valid: pl.DataFrame
     quarantine: pl.DataFrame
-    source: steps.Source
+    source: Source
     config: DataConfig
 
     @property
@@ -87,7 +89,7 @@ def ingest_file() -> Callable[..., Read]:
     """A file through the step `ingest`; `columns` is what a user gives as `data.columns`."""
 
     def ingest(path: Path | str, columns: Any = None) -> Read:
-        config = DataConfig(columns=None if columns is None else parse_column_map(columns))
+        config = with_overrides(tiny(), {"data.columns": load_column_map(columns)}).data
         source = steps.identify(str(path), config)
         ingested = steps.ingest.function(source, config, 0)
         store = default_store()

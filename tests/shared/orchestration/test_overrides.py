@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import RequestError
-from shared.orchestration.overrides import validation_message, with_overrides
+from shared.orchestration.overrides import preset_config, validation_message, with_overrides
 
 
 class Section(BaseModel):
@@ -135,3 +135,10 @@ def test_overrides_do_not_leak_between_calls():
     first = with_overrides(Config(), overrides)
     second = with_overrides(first, {"limits.b": 2})
     assert (first.limits, second.limits, overrides) == ({"a": 1}, {"a": 1, "b": 2}, {"limits": {"a": 1}})
+
+
+def test_preset_is_made_by_its_function_and_an_unknown_one_names_the_others():
+    presets = {"tiny": lambda: Config(seed=1), "full": lambda: Config(seed=2)}
+    assert preset_config(presets, "full").seed == 2
+    with pytest.raises(RequestError, match=r"tiny, full\. Received 'huge'"):
+        preset_config(presets, "huge")

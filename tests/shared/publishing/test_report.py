@@ -1,7 +1,9 @@
 import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
+from typing import Any
 
+import polars as pl
 import pytest
 
 from shared.errors import FieldworkError
@@ -26,7 +28,13 @@ from shared.publishing.explanation_figures import importance_bars
 from shared.publishing.gate import Decision
 from shared.publishing.model_card import CardFacts, model_card
 from shared.publishing.report import render
-from shared.publishing.standard import gate_section, results_section, run_section
+from shared.publishing.standard import (
+    data_section,
+    gate_section,
+    results_section,
+    run_section,
+    training_section,
+)
 from shared.publishing.summary import RunSummary
 from shared.publishing.svg import inline_svg
 
@@ -211,6 +219,57 @@ def test_standard_sections_cope_with_missing_baselines_and_values() -> None:
 def test_run_without_metrics_still_has_a_verdict() -> None:
     bare = summary().model_copy(update={"metrics": {}, "baselines": {}})
     assert "Verdict" in render(Report("Widgets", "", [results_section(bare, TITLES)]))
+
+
+def test_data_section_says_what_the_audit_found_and_shows_the_first_rows_in_quarantine() -> None:
+    quarantine = pl.DataFrame({"row_number": range(100, 130), "broken_rules": ["width: too small"] * 30})
+    section = data_section(
+        split="by date",
+        audit_checks=["duplicate_rows", "group_overlap"],
+        audit_findings=["3 rows twice."],
+        notes=[EVIL],
+        quarantine=quarantine,
+    )
+    html = render(Report("Widgets", "", [section]))
+    Reader(html)
+    assert "3 rows twice. (looked for: duplicate rows, group overlap)" in html
+    assert html.count("width: too small") == 10
+    assert "109" in html
+    assert "110" not in html
+
+
+def test_data_section_without_findings_notes_or_quarantine_says_that_nothing_was_found() -> None:
+    section = data_section(split="by hash", audit_checks=["duplicate_rows"])
+    [facts] = section.blocks
+    assert isinstance(facts, KeyValues)
+    assert facts.values == {"Split": "by hash", "Leak audit": "no leak found (looked for: duplicate rows)"}
+
+
+@pytest.fixture
+def training() -> dict[str, Any]:
+    history = [{"epoch": n, "train_loss": 1.0 / (n + 1), "loss": None, "recall": 0.1 * n} for n in range(3)]
+    how = {"device": "cpu", "precision": "float32", "tier": "eager", "tier_reason": "small network"}
+    return {"epochs": 3, "best_epoch": 2, "history": history, **how}
+
+
+def test_training_section_says_how_it_ran_and_what_was_kept(training: dict[str, Any]) -> None:
+    section = training_section(training, kept="The last one was kept.", caption="Log loss, nats.")
+    text, figure = section.blocks
+    expected = "3 epochs on cpu, float32, eager (small network). The last one was kept."
+    assert text == Paragraph(expected)
+    assert isinstance(figure, Figure)
+    assert figure.caption == "Log loss, nats."
+
+
+def test_training_section_draws_the_metrics_that_it_is_asked_for(training: dict[str, Any]) -> None:
+    def drawing(*names: str) -> str:
+        block = training_section(training, kept="", caption="", validation=names).blocks[1]
+        assert isinstance(block, Figure)
+        return block.svg
+
+    assert drawing("recall") != drawing("loss") == drawing()
+    with pytest.raises(KeyError, match="recal"):
+        drawing("recal")
 
 
 def test_card_has_no_empty_section_and_says_when_an_explanation_failed() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.publishing.plain import canonical, json_digest, json_text, plain
-from shared.publishing.summary import MetricValue, PublishedModel, RunSummary
+from shared.publishing.summary import MetricValue, PublishedModel, RunSummary, TrainingSummary
 
 
 def summary(**changes: Any) -> RunSummary:
@@ -108,3 +108,10 @@ def test_arrays_and_scalars_of_numpy_are_plain() -> None:
         "b": 1.5,
         "c": True,
     }
+
+
+def test_record_takes_what_is_its_own_out_of_a_larger_document() -> None:
+    document = {"device": "cpu", "epochs": 3, "seconds": 1.5, "tier": "eager", "history": [{"loss": 0.1}]}
+    assert TrainingSummary.out_of(document) == TrainingSummary(device="cpu", epochs=3, seconds=1.5)
+    with pytest.raises(ValidationError, match="device"):
+        TrainingSummary.out_of({"epochs": 3, "seconds": 1.5})

@@ -1,5 +1,7 @@
+"""Bundles and an empty registry, for the tests of publishing and of what stands on it."""
+
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +23,15 @@ def facts(**changes: object) -> BundleFacts:
 
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> MakeBundle:
-    def make(name: str = "bundle", *, value: float = 1.0, **options: object) -> Bundle:
+    def make(
+        name: str = "bundle",
+        *,
+        value: float = 1.0,
+        origin: Mapping[str, object] | None = None,
+        **options: object,
+    ) -> Bundle:
         settings = {
-            "facts": facts(),
+            "facts": facts(**(origin or {})),
             "config": {"value": value, "layers": [8, 8]},
             "metrics": {"loss": value},
         }

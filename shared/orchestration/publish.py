@@ -1,0 +1,94 @@
+"""Into the registry, past the gate: a challenger replaces the champion only when it is shown not to be worse."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from shared.data.store import Ref
+from shared.orchestration.run import current_run
+from shared.orchestration.stored import SYNTHETIC, Handle, restored
+from shared.publishing.bundle import Bundle
+from shared.publishing.gate import Candidate, Check, decide
+from shared.publishing.registry import Registry
+from shared.publishing.summary import PublishedModel, RunSummary
+from shared.publishing.versions import CHAMPION
+
+Checks = Callable[[Bundle], Mapping[str, Check]]
+Compare = Callable[[Bundle, str], Mapping[str, Any] | None]
+
+
+class Published(Handle):
+    """What became of the model."""
+
+    run_id: str
+    version: int
+    promoted: bool
+    reasons: tuple[str, ...]
+    bundle: str
+
+    def complete(self, summary: RunSummary) -> RunSummary:
+        """The run's summary with the model's place."""
+        model = PublishedModel(
+            name=summary.pipeline, version=self.version, promoted=self.promoted, bundle=self.bundle
+        )
+        return summary.model_copy(
+            update={"run_id": self.run_id, "model": model, "report": f"{self.bundle}/report.html"}
+        )
+
+
+def publish_bundle(
+    stored: Ref, *, history: Sequence[Mapping[str, Any]], checks: Checks, compare: Compare, margin: float
+) -> Published:
+    """Log the run, register its bundle, let the gate decide. A bundle that is registered already stays as it is.
+
+    The stored bundle holds `summary.json`; `history` has one mapping per epoch.
+    `checks(bundle)` says what must hold for the model by itself, `gate.REQUIRED_CHECKS` among it.
+    `compare(champion, version)` gives the paired difference challenger minus champion on the challenger's test part,
+    as `gate.decide` takes it. It is called only for a champion of the same table and contract; others are not
+    comparable. `margin` is in the units of its metric: the largest loss that still counts as not worse.
+    """
+    registry = Registry()
+    with restored(stored) as folder:
+        bundle = Bundle.open(folder)
+        pipeline = bundle.manifest.pipeline
+        known = next((found for found in registry.list(pipeline) if found.digest == bundle.digest), None)
+        if known is None:
+            summary = RunSummary.model_validate(bundle.json("summary.json"))
+            run_id = registry.log_run(pipeline, summary, bundle.config, history)
+            version = registry.register(pipeline, folder, run_id)
+            challenger = _candidate(bundle, version, checks(bundle))
+            promoted, reasons = _pass_gate(registry, pipeline, challenger, compare, margin)
+        else:
+            run_id, version = known.run_id, known.version
+            promoted, reasons = CHAMPION in known.aliases, ("This bundle was registered by an earlier run.",)
+    place = registry.bundle(pipeline, version).folder
+    standing = "promoted" if promoted else "not promoted"
+    current_run().say(f"  version {version}: {standing}. {' '.join(reasons)}")
+    return Published(run_id=run_id, version=version, promoted=promoted, reasons=reasons, bundle=str(place))
+
+
+def _pass_gate(
+    registry: Registry, pipeline: str, challenger: Candidate, compare: Compare, margin: float
+) -> tuple[bool, tuple[str, ...]]:
+    champion, comparison, against = None, None, None
+    assert challenger.version is not None
+    if found := registry.champion(pipeline):
+        against = found.version
+        bundle = registry.bundle(pipeline, against)
+        champion = _candidate(bundle, against, {})
+        if (champion.table, champion.contract_digest) == (challenger.table, challenger.contract_digest):
+            comparison = compare(bundle, str(against))
+    decision = decide(challenger, champion, comparison, margin=margin)
+    promoted = registry.record(pipeline, challenger.version, decision, against=against)
+    return promoted, decision.reasons
+
+
+def _candidate(bundle: Bundle, version: int, checks: Mapping[str, Check]) -> Candidate:
+    facts = bundle.manifest
+    return Candidate(
+        contract=facts.contract,
+        contract_digest=facts.contract_digest,
+        table=facts.source,
+        generated=facts.source == SYNTHETIC,
+        version=version,
+        checks=checks,
+    )

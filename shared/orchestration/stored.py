@@ -1,0 +1,56 @@
+"""What the steps of every pipeline have alike: handles that they pass on, and stored folders read back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.data.files import scratch_folder
+from shared.data.home import home
+from shared.data.store import Ref, default_store
+from shared.publishing.summary import RunSummary
+
+SYNTHETIC = "synthetic"
+
+
+class Handle(BaseModel):
+    """Base of what a step returns: small, frozen, JSON-able; data stay in the store behind `Ref`s."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Source(Handle):
+    """Where data come from, with the digest of their content: it decides whether earlier results hold.
+
+    `name` is `synthetic`, the name of a public data set, or a path; the digest of generated data is empty, since
+    configuration and code decide them.
+    """
+
+    name: str
+    sha256: str
+
+    @property
+    def generated(self) -> bool:
+        """Whether the data come from the generator, whose truth is known."""
+        return self.name == SYNTHETIC
+
+
+class Evidence(Handle):
+    """Numbers as a stored JSON document, with the table behind them."""
+
+    document: Ref
+    table: Ref
+
+
+@contextmanager
+def restored(stored: Ref) -> Iterator[Path]:
+    """A stored tree in a scratch folder of its own, which goes at the end of the block."""
+    with scratch_folder(home().cache) as scratch:
+        yield default_store().restore_tree(stored, scratch / "restored")
+
+
+def read_summary(stored: Ref) -> RunSummary:
+    """The summary `summary.json` that lies in a stored bundle."""
+    with restored(stored) as folder:
+        return RunSummary.model_validate_json((folder / "summary.json").read_text(encoding="utf-8"))

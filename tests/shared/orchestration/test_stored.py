@@ -1,0 +1,53 @@
+import pytest
+from pydantic import ValidationError
+
+from shared.data.home import home
+from shared.data.store import default_store
+from shared.orchestration.stored import Source, read_summary, restored
+from shared.publishing.summary import RunSummary
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    (tmp_path / "tree" / "deep" / "a.txt").write_text("content")
+    return tmp_path / "tree"
+
+
+def test_restored_folder_is_there_in_the_block_and_gone_after_it(folder):
+    with restored(default_store().put_tree(folder)) as place:
+        assert (place / "deep" / "a.txt").read_text() == "content"
+        assert place.is_relative_to(home().cache)
+    assert not place.parent.exists()
+
+
+def test_restored_folder_goes_when_the_work_on_it_fails(folder):
+    with pytest.raises(ZeroDivisionError), restored(default_store().put_tree(folder)) as place:
+        raise ZeroDivisionError
+    assert not place.parent.exists()
+
+
+def test_same_folder_can_be_restored_twice_at_once_and_changed(folder):
+    stored = default_store().put_tree(folder)
+    with restored(stored) as one, restored(stored) as other:
+        (one / "deep" / "a.txt").write_text("changed")
+        assert (other / "deep" / "a.txt").read_text() == "content"
+    with restored(stored) as again:
+        assert (again / "deep" / "a.txt").read_text() == "content"
+
+
+def test_summary_of_a_stored_bundle_is_read_back(folder):
+    known = {"pipeline": "widgets", "preset": "tiny", "source": "synthetic", "contract": "widgets@1.0.0"}
+    summary = RunSummary.model_validate(known | {"rows": {"in": 3}, "metrics": {}, "verdict": "größer"})
+    (folder / "summary.json").write_text(summary.model_dump_json(), encoding="utf-8")
+    assert read_summary(default_store().put_tree(folder)) == summary
+
+
+def test_only_the_generators_data_count_as_generated():
+    assert Source(name="synthetic", sha256="").generated
+    assert not Source(name="/data/synthetic", sha256="0" * 64).generated
+
+
+def test_handle_cannot_be_changed_between_steps():
+    with pytest.raises(ValidationError, match="frozen"):
+        Source(name="a", sha256="").name = "b"  # type: ignore[misc]
