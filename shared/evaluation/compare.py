@@ -85,7 +85,7 @@ def paired_bootstrap(
     if not np.isfinite(low):
         return _unknown(name, difference, resampler.num_units, higher_is_better)
     low, high = min(low, difference), max(high, difference)
-    p_value = _two_sided_p(of_a - of_b)
+    p_value = two_sided_p(of_a - of_b)
     outside = excludes_zero(low, high)
     return Comparison(name, difference, low, high, resampler.num_units, outside, p_value, higher_is_better)
 
@@ -94,7 +94,7 @@ def excludes_zero(low: float, high: float) -> bool:
     return low > FLOAT_NOISE or high < -FLOAT_NOISE
 
 
-def _two_sided_p(differences: FloatArray) -> float:
+def two_sided_p(differences: FloatArray) -> float:
     defined = differences[np.isfinite(differences)]
     below = (defined < 0).sum() + 0.5 * (defined == 0).sum()
     return float(min(1.0, (2 * min(below, defined.size - below) + 1) / (defined.size + 1)))

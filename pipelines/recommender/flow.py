@@ -1,0 +1,68 @@
+"""The flows: `train` from a source to a published model, `score` from a table to recommendations."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from pipelines.recommender import steps
+from pipelines.recommender.config import PRESETS, RecommenderConfig
+from pipelines.recommender.data import parse_column_map
+from pipelines.recommender.publish import publish
+from pipelines.recommender.score_table import score_table
+from shared.orchestration.artifacts import show_summary
+from shared.orchestration.flows import flow
+from shared.orchestration.overrides import preset_config, with_overrides
+from shared.orchestration.run import running
+from shared.orchestration.scoring import ScoreSummary
+from shared.orchestration.stored import read_summary
+from shared.publishing.summary import RunSummary
+
+
+@flow(name="recommender-train", persist_result=False, validate_parameters=False)
+def train(source: str, config: RecommenderConfig) -> RunSummary:
+    """Source, contract, split, models, evidence, bundle, registry."""
+    ingested = steps.ingest(steps.identify(source, config.data), config.data, config.seed)
+    parts = steps.split(ingested, config.protocol, config.seed)
+    fitted = steps.train(ingested, parts, config)
+    evaluated = steps.evaluate(ingested, parts, fitted, config)
+    explained = steps.explain(ingested, parts, fitted, config)
+    bundle = steps.assemble(ingested, parts, fitted, evaluated, explained, config)
+    published = publish(ingested, parts, fitted, bundle, config)
+    summary = published.complete(read_summary(bundle))
+    show_summary(summary)
+    return summary
+
+
+@flow(name="recommender-score", persist_result=False, validate_parameters=False)
+def score_flow(input_path: Path, output_path: Path, version: str, explain: bool) -> ScoreSummary:
+    """Histories, contract, champion, recommendations, drift."""
+    return score_table(input_path, output_path, version=version, explain=explain)
+
+
+def run(
+    preset: str, source: str, overrides: Mapping[str, Any], *, use_cache: bool = True, progress: bool = False
+) -> RunSummary:
+    """Train, evaluate, explain and publish; what the command line and the schedules call."""
+    config = configure(preset, overrides)
+    with running(use_cache=use_cache, progress=progress) as this_run:
+        summary = train(source, config)
+        return summary.model_copy(update={"seconds": this_run.seconds})
+
+
+def score(
+    input_path: Path, output_path: Path, *, version: str = "champion", explain: bool = False
+) -> BaseModel:
+    """Recommend to the users of a table with a published model; drift and quarantine lie beside the output."""
+    started = time.perf_counter()
+    with running():
+        summary = score_flow(input_path, output_path, version, explain)
+    return summary.model_copy(update={"seconds": time.perf_counter() - started})
+
+
+def configure(preset: str, overrides: Mapping[str, Any]) -> RecommenderConfig:
+    """The preset's configuration with single knobs changed; `data.columns` may name a YAML file."""
+    columns = {key: parse_column_map(value) for key, value in overrides.items() if key == "data.columns"}
+    return with_overrides(preset_config(PRESETS, preset), {**overrides, **columns})

@@ -1,0 +1,72 @@
+"""The gate of the recommender: what must hold for a model, and how it is compared with the champion."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+import torch
+
+from pipelines.recommender.config import RecommenderConfig
+from pipelines.recommender.evaluate import HEADLINE
+from pipelines.recommender.metrics import per_user
+from pipelines.recommender.ranking import judge
+from pipelines.recommender.score import Scorer
+from pipelines.recommender.steps import Fitted, Ingested, Parts, opened
+from shared.data.store import Ref, default_store
+from shared.evaluation.means import Means
+from shared.orchestration.publish import Published, publish_bundle
+from shared.orchestration.step import step
+from shared.publishing.bundle import Bundle
+from shared.publishing.gate import Check
+
+# The largest loss of NDCG@20 that still counts as not worse.
+MARGIN = 0.005
+
+
+@step(reuse=False)
+def publish(
+    ingested: Ingested, parts: Parts, fitted: Fitted, bundle: Ref, config: RecommenderConfig
+) -> Published:
+    """Register the bundle and promote it when it is not worse than the champion in NDCG@20 on the test part."""
+
+    def compare(champion: Bundle, version: str) -> Mapping[str, Any]:
+        store = default_store()
+        before = pl.concat([store.frame(parts.train), store.frame(parts.validation)])
+        test = store.frame(parts.test)
+        with opened(ingested, parts, fitted, config) as scorer:
+            challenging = headline_per_user(scorer, before, test)
+        defending = headline_per_user(Scorer.from_bundle(champion, version), before, test)
+        both = challenging.join(defending, on="user_id", suffix="_champion")
+        means = Means({name: both[name] for name in both.columns[1:]}, seed=config.seed)
+        return means.compare(HEADLINE, f"{HEADLINE}_champion", HEADLINE).to_json() | {"metric": "NDCG@20"}
+
+    history = default_store().json(fitted.selection)[fitted.served]["training"].get("history", [])
+    return publish_bundle(bundle, history=history, checks=_checks, compare=compare, margin=MARGIN)
+
+
+def headline_per_user(scorer: Scorer, before: pl.DataFrame, test: pl.DataFrame) -> pl.DataFrame:
+    """NDCG@20 of each test user, as the scorer would serve him with the history in `before`; 0 where it knows none
+    of that."""
+    histories = before.filter(pl.col("user_id").is_in(test["user_id"].unique().implode()))
+    audience = scorer.audience(histories)
+    rows = torch.from_numpy(audience.ids.search_sorted(test["user_id"]).to_numpy().astype("int64"))
+    relevant = scorer.catalogue.relevant_to(rows.clamp(max=len(audience) - 1), test, len(audience))
+    memory = scorer.config.evaluation.memory_mb
+    judged = judge(scorer.ranker, scorer.users(audience), audience.histories, relevant, 20, memory_mb=memory)
+    usable = audience.histories.first_items(scorer.ranker.num_items).counts > 0
+    tested = (relevant.counts > 0).numpy()
+    ndcg = per_user(judged, relevant, (20,))[HEADLINE] * usable.numpy()
+    return pl.DataFrame({"user_id": audience.ids, HEADLINE: ndcg}).filter(pl.Series(tested))
+
+
+def _checks(bundle: Bundle) -> Mapping[str, Check]:
+    explanation = bundle.metrics["explanation"]["attribution"]
+    constant = bundle.metrics["served"] == "popularity"
+    return {
+        # popularity is the same for everybody: there is nothing that a removal could test
+        "explanation_faithful": Check(
+            bool(explanation["faithful"]) or constant, explanation["warning"] or ""
+        ),
+        # a run with a leak between its parts ends before it has a bundle
+        "leak_audit_clean": Check(True),
+    }

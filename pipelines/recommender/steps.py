@@ -1,0 +1,310 @@
+"""The steps of the flows: each takes references and configuration, and returns references."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import polars as pl
+
+from pipelines.recommender import evaluate as protocol
+from pipelines.recommender import explain as explanations
+from pipelines.recommender import rankers
+from pipelines.recommender.card import run_model_card
+from pipelines.recommender.config import DataConfig, ProtocolConfig, RecommenderConfig
+from pipelines.recommender.data import load_tables, source_paths
+from pipelines.recommender.evidence import EvidenceDocuments, first_summary
+from pipelines.recommender.features import Catalogue
+from pipelines.recommender.monitor import monitored
+from pipelines.recommender.prepare import prepare
+from pipelines.recommender.protocol import audit_division, divide
+from pipelines.recommender.ranker import Ranker
+from pipelines.recommender.report import run_report
+from pipelines.recommender.score import Scorer
+from pipelines.recommender.train import Judge, Trainer
+from pipelines.recommender.truth import likeness, oracle
+from shared.contracts.contract import load
+from shared.contracts.table import check_table
+from shared.data.files import scratch_folder, sha256_file
+from shared.data.home import home
+from shared.data.store import Ref, default_store
+from shared.monitoring.profile import reference_profile
+from shared.orchestration.run import current_run
+from shared.orchestration.step import checkpoint_folder, code_digest, step
+from shared.orchestration.stored import Evidence, Handle, Source, restored
+from shared.publishing.bundle import BundleFacts, write_bundle
+from shared.publishing.plain import plain
+from shared.training.runtime import single_thread
+
+PIPELINE = "recommender"
+INPUT_CONTRACT = "interactions"
+_PROFILE_USERS = 10_000  # whose lists are the reference for drift
+
+
+class Ingested(Handle):
+    """Interactions that keep the contract and are usable, attribute tables, and what was left out on the way."""
+
+    source: Source
+    table: Ref
+    items: Ref | None
+    users: Ref | None
+    quarantine: Ref | None
+    contract: str
+    contract_digest: str
+    rows_in: int
+    quarantined: int
+    notes: tuple[str, ...]
+
+
+class Parts(Handle):
+    """The three parts and what the leak audit said of them."""
+
+    train: Ref
+    validation: Ref
+    test: Ref
+    method: str
+    audit: dict[str, Any]
+
+
+class Fitted(Handle):
+    """Every model as a stored folder, fitted on all that came before the test part; how each was chosen; which one
+    is served."""
+
+    models: dict[str, Ref]
+    selection: Ref
+    served: str
+
+
+def identify(source: str, config: DataConfig) -> Source:
+    """The source with the digest of all its files."""
+    digests = [sha256_file(path) for path in source_paths(source, config)]
+    return Source(name=source, sha256="+".join(digests))
+
+
+@step(retries=2)
+def ingest(source: Source, config: DataConfig, seed: int) -> Ingested:
+    """Read the source, hold every row against its contract, keep the interactions that count."""
+    tables = load_tables(source.name, config, seed)
+    contract = load(INPUT_CONTRACT)
+    checked = check_table(tables.interactions, contract)
+    prepared = prepare(checked.require(), config)
+    notes = [*tables.notes, *prepared.notes]
+    notes += [f"Quarantine: {item.column} {item.rule}, {item.count} rows." for item in checked.violations]
+    store = default_store()
+    return Ingested(
+        source=source,
+        table=store.put_frame(prepared.frame),
+        items=_attributes(tables.items, "item_attributes"),
+        users=_attributes(tables.users, "user_attributes"),
+        quarantine=store.put_frame(checked.quarantined) if checked.quarantined.height else None,
+        contract=contract.id_version,
+        contract_digest=contract.digest,
+        rows_in=len(tables.interactions),
+        quarantined=checked.quarantined.height,
+        notes=tuple(notes),
+    )
+
+
+def _attributes(table: pl.DataFrame | None, contract: str) -> Ref | None:
+    return None if table is None else default_store().put_frame(check_table(table, load(contract)).require())
+
+
+@step()
+def split(ingested: Ingested, config: ProtocolConfig, seed: int) -> Parts:
+    """Divide by time where there is time, and look for leaks between the parts."""
+    store = default_store()
+    division = divide(store.frame(ingested.table), config, seed)
+    audit = audit_division(division).require()
+    refs = {name: store.put_frame(part) for name, part in division.parts().items()}
+    return Parts(**refs, method=division.method, audit=audit.to_json())
+
+
+@step()
+def train(ingested: Ingested, parts: Parts, config: RecommenderConfig) -> Fitted:
+    """Choose every model's knobs on validation, then fit it again on all that came before the test part."""
+    store, run = default_store(), current_run()
+    catalogue = _catalogue(ingested, parts)
+    training, validation = (catalogue.histories(store.frame(ref)) for ref in (parts.train, parts.validation))
+    everything = training.union(validation)
+    judge = Judge.of(
+        training,
+        validation,
+        max_users=config.evaluation.validation_users,
+        memory_mb=config.evaluation.memory_mb,
+        seed=config.seed,
+    )
+    trainer = Trainer(config, catalogue, checkpoint_folder(), run.bar())
+    selection: dict[str, dict[str, Any]] = {}
+    models: dict[str, Ref] = {}
+    selected: dict[str, Ranker] = {}
+    final: dict[str, Ranker] = {}
+    for kind in wanted_kinds(catalogue, config):
+        started = time.perf_counter()
+        chosen = trainer.select(kind, training, judge, selected)
+        # a network that is pre-trained starts, in each stage, from networks of that stage: those of the last one
+        # have seen the validation part
+        selected[kind] = chosen.ranker
+        final[kind] = trainer.final(kind, everything, chosen.best, final)
+        selection[kind] = {
+            "best": chosen.best.to_json(),
+            "trials": [trial.to_json() for trial in chosen.trials],
+            "training": dict(chosen.training),
+            "seconds": time.perf_counter() - started,
+        }
+        with scratch_folder(home().cache) as folder:
+            rankers.save(kind, final[kind], folder)
+            models[kind] = store.put_tree(folder)
+        run.say(f"    {rankers.TITLES[kind]:<28} validation NDCG@20 {chosen.best.ndcg:.4f}")
+    asked = config.serving.model
+    served = protocol.best_of(list(models), selection) if asked == "auto" else asked
+    return Fitted(models=models, selection=store.put_json(plain(selection)), served=served)
+
+
+def wanted_kinds(catalogue: Catalogue, config: RecommenderConfig) -> list[str]:
+    """The kinds to train, in the order in which they build on each other."""
+    wanted = {"popularity", *config.models}
+    if config.serving.model != "auto":
+        wanted.add(config.serving.model)
+    if "neumf" in wanted:
+        wanted |= {"gmf", "mlp"}
+    if not catalogue.has_attributes:
+        wanted.discard("hybrid")
+    if catalogue.num_warm > config.linear.ease_max_items:
+        wanted.discard("ease")
+    return [kind for kind in rankers.TITLES if kind in wanted]
+
+
+def _catalogue(ingested: Ingested, parts: Parts) -> Catalogue:
+    """Users and items of all that came before the test part."""
+    store = default_store()
+    items, users = (store.frame(ref) if ref else None for ref in (ingested.items, ingested.users))
+    return Catalogue.fit(_before(parts), items, users)
+
+
+def _before(parts: Parts) -> pl.DataFrame:
+    store = default_store()
+    return pl.concat([store.frame(parts.train), store.frame(parts.validation)])
+
+
+@step()
+def evaluate(ingested: Ingested, parts: Parts, fitted: Fitted, config: RecommenderConfig) -> Evidence:
+    """Every model ranks the whole catalogue for every test user, once."""
+    store, catalogue = default_store(), _catalogue(ingested, parts)
+    test = store.frame(parts.test)
+    part = protocol.TestPart.of(catalogue, _before(parts), test, config)
+    tested = {}
+    for kind, ref in fitted.models.items():
+        with restored(ref) as folder:
+            ranker = rankers.load(folder)[1]
+        tested[kind] = protocol.run_test(ranker, part, config)
+        if kind == fitted.served:
+            fold_in = protocol.fold_in_loss(ranker, part, config)
+    table = protocol.user_table(tested, part, catalogue)
+    document = protocol.evaluation_document(
+        tested, table, part, store.json(fitted.selection), fitted.served, config
+    )
+    document["fold_in"] = fold_in
+    document["not_trained"] = protocol.not_trained(catalogue, config)
+    if ingested.source.generated:
+        best = protocol.run_test(oracle(catalogue, test, config.data, config.seed), part, config)
+        document["truth"] = protocol.mean_metrics(best, config)
+    return Evidence(document=store.put_json(plain(document)), table=store.put_frame(table))
+
+
+@step()
+def explain(ingested: Ingested, parts: Parts, fitted: Fitted, config: RecommenderConfig) -> Evidence:
+    """Explain the first recommendation of test users, check it by removal, show what would change."""
+    store = default_store()
+    test = store.frame(parts.test)
+    users = (
+        test.select("user_id").unique().sort("user_id").sample(fraction=1.0, shuffle=True, seed=config.seed)
+    )
+    before = _before(parts).filter(
+        pl.col("user_id").is_in(users["user_id"][: config.explanation.num_checked].implode())
+    )
+    with opened(ingested, parts, fitted, config) as scorer:
+        explained = explanations.checked_explanation(scorer, scorer.audience(before), seed=config.seed)
+        changes = explanations.counterfactuals(scorer, explained)
+        document = {
+            "attribution": explained.attribution.to_json() | {"importance": None},
+            "examples": explanations.examples(scorer, explained),
+            "counterfactuals": explanations.counterfactual_summary(changes),
+            "truth": explanations.truth_agreement(
+                explained, likeness(scorer.catalogue, config.data, config.seed)
+            )
+            if ingested.source.generated
+            else None,
+        }
+    return Evidence(document=store.put_json(plain(document)), table=store.put_frame(pl.DataFrame(changes)))
+
+
+@contextmanager
+def opened(ingested: Ingested, parts: Parts, fitted: Fitted, config: RecommenderConfig) -> Iterator[Scorer]:
+    """The scorer of the served model, with everything known before the test part."""
+    catalogue = _catalogue(ingested, parts)
+    with restored(fitted.models[fitted.served]) as folder, single_thread():
+        kind, ranker = rankers.load(folder)
+        yield Scorer(config, kind, ranker, catalogue, catalogue.histories(_before(parts)))
+
+
+@step()
+def assemble(
+    ingested: Ingested,
+    parts: Parts,
+    fitted: Fitted,
+    evaluated: Evidence,
+    explained: Evidence,
+    config: RecommenderConfig,
+) -> Ref:
+    """Write report, model card and bundle."""
+    store = default_store()
+    with opened(ingested, parts, fitted, config) as scorer, scratch_folder(home().cache) as scratch:
+        evidence = EvidenceDocuments(
+            evaluation=store.json(evaluated.document),
+            explanation=store.json(explained.document),
+            selection=store.json(fitted.selection),
+            users=store.frame(evaluated.table),
+            quarantine=store.frame(ingested.quarantine) if ingested.quarantine else None,
+            notes=ingested.notes,
+            split=parts.method,
+            audit=parts.audit,
+        )
+        summary = first_summary(
+            ingested.source.name, ingested.contract, _rows(ingested, parts), evidence, config
+        )
+        served_users = _before(parts).filter(
+            pl.col("user_id").is_in(evidence.users["user_id"].head(_PROFILE_USERS).implode())
+        )
+        profile = reference_profile(
+            *monitored(scorer, scorer.audience(served_users), scorer.score(served_users))
+        )
+        folder = scratch / "bundle"
+        write_bundle(
+            folder,
+            BundleFacts(
+                pipeline=PIPELINE,
+                source=ingested.source.name,
+                preset=config.preset,
+                contract=ingested.contract,
+                contract_digest=ingested.contract_digest,
+                input_digest=ingested.table.sha256,
+                code_digest=code_digest("pipelines.recommender"),
+                seed=config.seed,
+            ),
+            config=config.model_dump(mode="json"),
+            metrics={**evidence.evaluation, "explanation": evidence.explanation},
+            tensors=scorer.ranker.tensors(),
+            features=scorer.save_features,
+            model_card=run_model_card(scorer, summary, evidence),
+            report_html=run_report(scorer, summary, evidence),
+            files={
+                "summary.json": summary.model_dump_json(indent=1),
+                "profile.json": profile.model_dump_json(),
+            },
+        )
+        return store.put_tree(folder)
+
+
+def _rows(ingested: Ingested, parts: Parts) -> dict[str, int]:
+    sizes = {name: getattr(parts, name).rows or 0 for name in ("train", "validation", "test")}
+    return {"in": ingested.rows_in, "quarantined": ingested.quarantined, **sizes}
