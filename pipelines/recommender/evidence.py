@@ -50,7 +50,7 @@ class EvidenceDocuments:
 def first_summary(
     source: str, contract: str, rows: dict[str, int], evidence: EvidenceDocuments, config: RecommenderConfig
 ) -> RunSummary:
-    """The summary of a run before its model is published: `metrics` are of the served model, `baselines` of all others."""
+    """The summary before the model is published: `metrics` are of the served model, `baselines` of all others."""
     evaluation = evidence.evaluation
     served, metrics = evaluation["served"], evaluation["metrics"]
     network = evaluation["network"]

@@ -9,6 +9,7 @@ Shapes: B users, N items for each, I items, D width of a vector, G factors of GM
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -127,9 +128,7 @@ class NeuMF(nn.Module):
         if tower:
             self.user_half = nn.Linear(tower[0] // 2, tower[1])
             self.item_half = nn.Linear(tower[0] // 2, tower[1], bias=False)
-            self.upper.extend(
-                nn.Linear(below, above) for below, above in zip(tower[1:], tower[2:], strict=False)
-            )
+            self.upper.extend(nn.Linear(below, above) for below, above in pairwise(tower[1:]))
         self.output = nn.Linear(num_factors + (tower[-1] if tower else 0), 1)
         nn.init.normal_(self.output.weight, std=0.5 / self.output.in_features**0.5)
         if num_factors:

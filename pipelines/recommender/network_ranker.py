@@ -96,7 +96,7 @@ class NetworkRanker:
         return Contributions(values, at_average + total - values.sum(-1))
 
     def _along_the_path(self, vectors: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean gradients (B, N, D) of the scores of `items` on the straight path, and the scores at its start (B, N)."""
+        """Mean gradients (B, N, D) of the scores of `items` on the path, and the scores at its start (B, N)."""
         num_steps = self.integration_steps
         start = self.prior.mean
         wanted = self.items[items]
