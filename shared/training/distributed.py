@@ -6,6 +6,7 @@ pay.
 """
 
 import atexit
+import importlib
 import os
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from shared.training.rng import RandomState
+from shared.training.row_adam import sparse_gradient
 
 
 class Group:
@@ -48,6 +50,30 @@ class Group:
             parts = flat.split([each.numel() for each in same])
             for parameter, part in zip(same, parts, strict=True):
                 parameter.grad = part.view_as(parameter)
+
+    def join_rows(self, tables: Sequence[nn.Parameter]) -> None:
+        """Sum over all processes of sparse gradients: everybody's entries one after the other, by rank, so that
+        no message is as large as a table. A missing gradient counts as zero."""
+        if self.world == 1:
+            return
+        for table in tables:
+            gradient = sparse_gradient(table)
+            rows = torch.zeros(0, dtype=torch.int64, device=table.device)
+            values = table.detach()[:0]
+            if gradient is not None:
+                rows, values = gradient._indices()[0], gradient._values()
+            counts = torch.zeros(self.world, dtype=torch.int64, device=table.device)
+            counts[self.rank] = len(rows)
+            sizes = self.sum(counts).tolist()
+            joined = self._concatenated(rows, sizes)[None], self._concatenated(values, sizes)
+            table.grad = torch.sparse_coo_tensor(*joined, table.shape, check_invariants=False)
+
+    def _concatenated(self, mine: Tensor, sizes: Sequence[int]) -> Tensor:
+        padded = mine.new_zeros(max(1, *sizes), *mine.shape[1:])
+        padded[: len(mine)] = mine
+        parts = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     def sum(self, values: Tensor) -> Tensor:
         if self.world > 1:
@@ -96,6 +122,9 @@ def join_group(device: torch.device) -> Group:
     if not dist.is_initialized():
         if device.type == "cuda":
             torch.cuda.set_device(device)
+        # The first optimiser step imports this module, whose default arguments are the group of that moment. They
+        # would keep the group's threads beyond its destruction: 4 of 12 runs aborted at their end (2026-11).
+        importlib.import_module("torch.distributed.nn.functional")
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         atexit.register(dist.destroy_process_group)
     return Group(device, dist.get_rank(), dist.get_world_size())

@@ -19,13 +19,14 @@ from shared.training.checkpoint import Checkpoints, decode
 from shared.training.distributed import join_group
 from shared.training.interrupt import StopFlag, catch_signals
 from shared.training.loop import Loop, Outside, StopNow, Validate
+from shared.training.optimizers import sparse_tables
 from shared.training.progress import Progress, SilentProgress
 from shared.training.runtime import Runtime, choose_device, choose_precision, peak_memory_bytes, process_wide
 from shared.training.settings import FitSettings, Precision, Tier
 from shared.training.state import is_over
 from shared.training.tiers import Loss, Updater, build_updater
 
-_FORMAT = "1"  # of the checkpoint's content: raised when older ones cannot be continued
+_FORMAT = "2"  # of the checkpoint's content: raised when older ones cannot be continued
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,10 @@ def run_fingerprint(model: nn.Module, data: Batches, settings: FitSettings) -> s
     """SHA-256 of settings, network structure and data. Initial weights do not count: an unseeded network that
     was killed before could otherwise never continue."""
     shapes = [(name, str(tensor.dtype), list(tensor.shape)) for name, tensor in tensors_of(model).items()]
-    parts = [_FORMAT, settings.fingerprint(), repr(model), json.dumps(shapes), data.digest()]
+    sparse = {id(table) for table in sparse_tables(model)}  # not in every module's repr
+    sparse_names = [name for name, parameter in model.named_parameters() if id(parameter) in sparse]
+    structure = [repr(model), json.dumps(shapes), json.dumps(sparse_names)]
+    parts = [_FORMAT, settings.fingerprint(), *structure, data.digest()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

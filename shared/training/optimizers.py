@@ -1,18 +1,62 @@
-"""The optimiser of a run: fused kernels, and no weight decay where it does harm."""
+"""The optimisers of a run: fused kernels, sparse tables row by row, no weight decay where it does harm."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from shared.errors import RequestError
+from shared.training.row_adam import RowAdam
 from shared.training.settings import FitSettings
 
 
-def build_optimizer(
+def build_optimizers(
     model: nn.Module, settings: FitSettings, device: torch.device, *, capturable: bool = False
+) -> list[torch.optim.Optimizer]:
+    """AdamW, Adam or SGD over the trainable parameters, and a second one over the sparse tables, if any.
+
+    `capturable`: for CUDA graphs, which read the learning rate from device memory; not with sparse tables.
+    RequestError when nothing is trainable, or for sgd options that would touch every row of a sparse table.
+    """
+    tables = sparse_tables(model)
+    optimizers = []
+    if groups := _parameter_groups(model, settings, tables):
+        optimizers.append(_dense_optimizer(groups, settings, device, capturable))
+    if tables:
+        assert not capturable, "sparse gradients have a size that a graph cannot record"
+        optimizers.append(_table_optimizer(tables, settings))
+    if not optimizers:
+        raise RequestError("Expected a network with trainable parameters. Received none with requires_grad.")
+    return optimizers
+
+
+def sparse_tables(model: nn.Module) -> list[nn.Parameter]:
+    """Trainable weights of embeddings with sparse=True, tied ones once."""
+    sparse = {id(module.weight) for module in _embeddings(model) if module.sparse}
+    return [each for each in model.parameters() if id(each) in sparse and each.requires_grad]
+
+
+def make_scalable(tables: Sequence[nn.Parameter]) -> None:
+    """Give sparse gradients each row once, as a norm needs it, and memory of their own: autograd lets two tables
+    whose rows are added share theirs, and what is scaled in place would be scaled twice."""
+    for table in tables:
+        if table.grad is not None and table.grad.is_sparse:
+            table.grad = table.grad.clone().coalesce()
+
+
+def clip_gradients(parameters: Sequence[nn.Parameter], largest_norm: float) -> None:
+    """Scale all gradients by one factor, so that their joint L2 norm is at most `largest_norm`. Sparse ones have
+    been through `make_scalable`."""
+    every = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    gradients = [gradient.values() if gradient.is_sparse else gradient for gradient in every]
+    if gradients:
+        norm = nn.utils.get_total_norm(gradients)
+        torch._foreach_mul_(gradients, torch.clamp(largest_norm / (norm + 1e-6), max=1.0))
+
+
+def _dense_optimizer(
+    groups: list[dict], settings: FitSettings, device: torch.device, capturable: bool
 ) -> torch.optim.Optimizer:
-    """AdamW, Adam or SGD over the trainable parameters. `capturable`: for CUDA graphs, which read the
-    learning rate from device memory. RequestError when nothing is trainable."""
-    groups = _parameter_groups(model, settings)
     rate: float | Tensor = (
         torch.tensor(settings.learning_rate, device=device) if capturable else settings.learning_rate
     )
@@ -24,18 +68,31 @@ def build_optimizer(
     return kind(groups, lr=rate, fused=fused, capturable=capturable)
 
 
-def _parameter_groups(model: nn.Module, settings: FitSettings) -> list[dict]:
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not trainable:
-        raise RequestError("Expected a network with trainable parameters. Received none with requires_grad.")
+def _table_optimizer(tables: list[nn.Parameter], settings: FitSettings) -> torch.optim.Optimizer:
+    decay = settings.weight_decay if settings.decay_everything else 0.0
+    if settings.optimizer != "sgd":
+        decoupled = settings.optimizer == "adamw"
+        return RowAdam(tables, settings.learning_rate, weight_decay=decay, decoupled=decoupled)
+    if settings.momentum or decay:
+        raise RequestError(
+            "Expected sgd without momentum and without weight decay for embeddings with sparse=True. Received "
+            f"momentum={settings.momentum:g} and weight decay {decay:g}, which touch every row. Set momentum=0 "
+            "and decay_everything=false, or optimizer=adam, or sparse=False."
+        )
+    return torch.optim.SGD(tables, lr=settings.learning_rate)
+
+
+def _parameter_groups(model: nn.Module, settings: FitSettings, tables: list[nn.Parameter]) -> list[dict]:
+    apart = {id(table) for table in tables}
+    dense = [each for each in model.parameters() if each.requires_grad and id(each) not in apart]
+    if not dense:
+        return []
     if settings.weight_decay == 0 or settings.decay_everything:
-        return [{"params": trainable, "weight_decay": settings.weight_decay}]
-    embeddings = {
-        id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)
-    }
+        return [{"params": dense, "weight_decay": settings.weight_decay}]
+    embeddings = {id(module.weight) for module in _embeddings(model)}
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []
-    for parameter in trainable:
+    for parameter in dense:
         # Biases and norm scales are the parameters with fewer than two dimensions.
         (spared if parameter.ndim < 2 or id(parameter) in embeddings else decayed).append(parameter)
     groups = [
@@ -43,3 +100,7 @@ def _parameter_groups(model: nn.Module, settings: FitSettings) -> list[dict]:
         {"params": spared, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
+
+
+def _embeddings(model: nn.Module) -> list[nn.Embedding | nn.EmbeddingBag]:
+    return [module for module in model.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)]

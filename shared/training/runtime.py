@@ -105,7 +105,9 @@ def process_wide(settings: FitSettings, runtime: Runtime) -> Iterator[None]:
         torch.set_float32_matmul_precision("high")
     gc.freeze()  # a collection in the loop need not walk the modules of torch
     try:
-        yield
+        # torch warns of unchecked sparse gradients, which are its own, unless the choice is made explicit.
+        with torch.sparse.check_sparse_tensor_invariants(False):
+            yield
     finally:
         gc.unfreeze()
         torch.set_float32_matmul_precision(matmul)

@@ -23,7 +23,8 @@ class FitSettings(BaseModel):
     )
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of the schedule")
     optimizer: Literal["adamw", "adam", "sgd"] = Field(
-        "adamw", description="fused kernels where torch has them"
+        "adamw",
+        description="fused kernels where torch has them; embeddings with sparse=True by row, see row_adam.py",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd only")
     weight_decay: float = Field(0.0, ge=0, description="decoupled for adamw, L2 for adam and sgd")
@@ -41,7 +42,11 @@ class FitSettings(BaseModel):
     )
     accumulate_steps: int = Field(1, ge=1, description="batches per optimiser step")
     ema_decay: float | None = Field(
-        None, gt=0, lt=1, description="per-step decay of the weight average that is validated and returned"
+        None,
+        gt=0,
+        lt=1,
+        description="per-step decay of the weight average that is validated and returned; reads and writes "
+        "every weight in every step, sparse tables too",
     )
 
     monitor: str = Field(

@@ -11,7 +11,7 @@ from shared.training import rng
 from shared.training.averaging import WeightCopy, tensors_of
 from shared.training.batches import Batch
 from shared.training.distributed import Group
-from shared.training.optimizers import build_optimizer
+from shared.training.optimizers import build_optimizers, clip_gradients, make_scalable, sparse_tables
 from shared.training.runtime import Runtime
 from shared.training.settings import FitSettings, Tier
 
@@ -36,9 +36,12 @@ class Updater:
         capturable: bool,
     ) -> None:
         self.model, self.loss, self.runtime, self.group = model, loss, runtime, group
-        self.optimizer = build_optimizer(model, settings, runtime.device, capturable=capturable)
+        self.optimizers = build_optimizers(model, settings, runtime.device, capturable=capturable)
         self.scaler = torch.amp.GradScaler(runtime.device.type) if runtime.precision == "fp16" else None
-        self.parameters = [each for part in self.optimizer.param_groups for each in part["params"]]
+        self.parameters = [each for part in self._parameter_groups() for each in part["params"]]
+        self._tables = sparse_tables(model)
+        apart = {id(table) for table in self._tables}
+        self._dense = [each for each in self.parameters if id(each) not in apart]
         self._clip_norm = settings.clip_norm
         self._rate = settings.learning_rate
 
@@ -54,7 +57,7 @@ class Updater:
         if rate == self._rate:
             return
         self._rate = rate
-        for part in self.optimizer.param_groups:
+        for part in self._parameter_groups():
             if isinstance(part["lr"], Tensor):
                 part["lr"].fill_(rate)
             else:
@@ -77,30 +80,41 @@ class Updater:
         return loss.detach()
 
     def apply(self) -> None:
-        self.group.sum_gradients(self.parameters)
+        self.group.sum_gradients(self._dense)
+        self.group.join_rows(self._tables)
+        if self._clip_norm is not None or self.scaler is not None:
+            make_scalable(self._tables)
         if self._clip_norm is not None:
             if self.scaler is not None:
-                self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.parameters, self._clip_norm)
-        if self.scaler is None:
-            self.optimizer.step()
-        else:
-            self.scaler.step(self.optimizer)
+                for optimizer in self.optimizers:
+                    self.scaler.unscale_(optimizer)
+            clip_gradients(self.parameters, self._clip_norm)
+        for optimizer in self.optimizers:
+            if self.scaler is None:
+                optimizer.step()
+            else:
+                self.scaler.step(optimizer)
+        if self.scaler is not None:
             self.scaler.update()
 
     def state(self) -> dict:
-        """Optimiser state by parameter number, and the loss scale."""
+        """Of each optimiser the state by parameter number, and the loss scale."""
         scaler = None if self.scaler is None else self.scaler.state_dict()
-        return {"optimizer": self.optimizer.state_dict()["state"], "scaler": scaler}
+        states = [optimizer.state_dict()["state"] for optimizer in self.optimizers]
+        return {"optimizers": states, "scaler": scaler}
 
     def load(self, state: dict) -> None:
-        groups = self.optimizer.state_dict()["param_groups"]  # ours: the file's may be of another device
-        rates = [part["lr"] for part in self.optimizer.param_groups]
-        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
-        for part, rate in zip(self.optimizer.param_groups, rates, strict=True):
+        rates = [part["lr"] for part in self._parameter_groups()]
+        for optimizer, content in zip(self.optimizers, state["optimizers"], strict=True):
+            groups = optimizer.state_dict()["param_groups"]  # ours: the file's may be of another device
+            optimizer.load_state_dict({"state": content, "param_groups": groups})
+        for part, rate in zip(self._parameter_groups(), rates, strict=True):
             part["lr"] = rate
         if self.scaler is not None and state["scaler"] is not None:
             self.scaler.load_state_dict(state["scaler"])
+
+    def _parameter_groups(self) -> list[dict]:
+        return [part for optimizer in self.optimizers for part in optimizer.param_groups]
 
 
 class CompiledUpdater(Updater):
@@ -160,22 +174,25 @@ def untouched(updater: Updater) -> Iterator[None]:
     random_state = rng.capture(updater.runtime.device)
     tensors = list(tensors_of(updater.model).values())
     weights = WeightCopy(tensors)
-    before = {key: value.clone() for key, value in _optimizer_tensors(updater.optimizer)}
+    before = {key: value.clone() for key, value in _optimizer_tensors(updater.optimizers)}
     try:
         yield
     finally:
         weights.give(tensors)
         # In place, because a graph keeps the addresses; a state that did not exist yet starts at zero.
-        for key, value in _optimizer_tensors(updater.optimizer):
+        for key, value in _optimizer_tensors(updater.optimizers):
             value.copy_(before[key]) if key in before else value.zero_()
         for parameter in updater.parameters:
             parameter.grad = None
         rng.restore(random_state, updater.runtime.device)
 
 
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> list[tuple[tuple[int, str], Tensor]]:
+def _optimizer_tensors(
+    optimizers: Sequence[torch.optim.Optimizer],
+) -> list[tuple[tuple[int, str], Tensor]]:
     return [
         ((id(parameter), name), value)
+        for optimizer in optimizers
         for parameter, state in optimizer.state.items()
         for name, value in state.items()
         if isinstance(value, Tensor)
@@ -190,7 +207,10 @@ def choose_tier(
     settings: FitSettings, runtime: Runtime, group: Group, model: nn.Module, num_steps: int
 ) -> tuple[Tier, str]:
     """The tier to try, and why. auto: eager on CPU, where compiling needs a C++ compiler and takes longer
-    than most runs here; a CUDA graph for small networks and runs long enough to pay for the recording."""
+    than most runs here; a CUDA graph for small networks and runs long enough to pay for the recording. Sparse
+    gradients, whose size is that of the batch's distinct rows, are always eager."""
+    if sparse_tables(model):
+        return "eager", "sparse gradients are neither recorded as a graph nor compiled"
     if settings.tier == "cuda_graph" or (settings.tier == "auto" and runtime.device.type == "cuda"):
         obstacle = _graph_obstacle(settings, runtime, group)
         if obstacle:

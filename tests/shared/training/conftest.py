@@ -1,4 +1,5 @@
-"""One small problem that every training test shares: regression with a network that uses random numbers."""
+"""Two small problems that the training tests share: regression with a network that uses random numbers, and
+with one that learns a sparse table."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -35,6 +36,21 @@ def make_data(**options: object) -> DeviceBatches:
     return DeviceBatches(make_tensors(), **{"batch_size": 16, "seed": 5, **options})  # type: ignore[arg-type]
 
 
+def make_network_of_tables() -> nn.Module:
+    torch.manual_seed(7)
+    return nn.Sequential(nn.Embedding(40, 4, sparse=True), nn.Linear(4, 1))
+
+
+def make_tensors_of_tables() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    user = torch.randint(35, (NUM_ROWS,), generator=generator)
+    return {"user": user, "y": user[:, None] % 5 - 2.0}
+
+
+def loss_of_tables(model: nn.Module, batch: Batch) -> Tensor:
+    return nn.functional.mse_loss(model(batch["user"]), batch["y"])
+
+
 def everything(result: object) -> dict[str, object]:
     """All that two runs must agree on to the last bit: weights, history without times, and the generators."""
     timeless = [{k: v for k, v in row.items() if k != "seconds"} for row in result.history]  # type: ignore[attr-defined]
@@ -58,6 +74,9 @@ def problem() -> SimpleNamespace:
         data=make_data,
         everything=everything,
         num_rows=NUM_ROWS,
+        network_of_tables=make_network_of_tables,
+        tensors_of_tables=make_tensors_of_tables,
+        loss_of_tables=loss_of_tables,
     )
 
 

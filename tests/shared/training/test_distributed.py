@@ -8,6 +8,7 @@ import textwrap
 import pytest
 import torch
 
+from shared.training.batches import DeviceBatches
 from shared.training.fit import fit
 from shared.training.settings import FitSettings
 
@@ -42,6 +43,13 @@ SCRIPT = textwrap.dedent("""
     def validate(model):
         validated.append(rank)
         return problem.validation_loss(model)
+
+    # Both processes see rows that the other does not, and some that both do.
+    tables = problem.make_network_of_tables()
+    loss, data = problem.loss_of_tables, DeviceBatches(problem.make_tensors_of_tables(), 33, seed=5)
+    result = fit(tables, loss, data, FitSettings(**json.loads(sys.argv[3])))
+    weights = [tensor.tolist() for tensor in result.model.state_dict().values()]
+    (folder / f"tables-{rank}.json").write_text(json.dumps(weights))
 
     run("plain", validate=validate)
     assert bool(validated) == (rank == 0)
@@ -125,6 +133,14 @@ def test_two_processes_train_what_one_trains_uneven_last_batch_included(reports,
             torch.tensor(trace(report["history"])), torch.tensor(trace(alone.history)), rtol=1e-5, atol=1e-5
         )
     for mine, theirs in zip(reports["plain-0"]["weights"], alone.model.state_dict().values(), strict=True):
+        torch.testing.assert_close(torch.tensor(mine), theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_sparse_tables_of_two_processes_become_those_of_one(reports, problem, settings):
+    data = DeviceBatches(problem.tensors_of_tables(), 33, seed=5)
+    result = fit(problem.network_of_tables(), problem.loss_of_tables, data, FitSettings(**settings))
+    assert reports["tables-0"] == reports["tables-1"]
+    for mine, theirs in zip(reports["tables-0"], result.model.state_dict().values(), strict=True):
         torch.testing.assert_close(torch.tensor(mine), theirs, rtol=1e-4, atol=1e-5)
 
 

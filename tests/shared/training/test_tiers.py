@@ -123,7 +123,12 @@ def test_optimizer_state_born_in_a_trial_starts_at_zero(problem):
 
 
 def moments(updater):
-    return [value for state in updater.optimizer.state.values() for value in state.values()]
+    return [
+        value
+        for optimizer in updater.optimizers
+        for state in optimizer.state.values()
+        for value in state.values()
+    ]
 
 
 @pytest.mark.parametrize(
