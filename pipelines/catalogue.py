@@ -70,6 +70,16 @@ PIPELINES: tuple[Pipeline, ...] = (
         sources=("synthetic", "german_credit", "taiwan_default"),
         headline="test/roc_auc",
     ),
+    Pipeline(
+        name="recommender",
+        title="Recommender",
+        question="What should we show each user next, and is a neural model worth it here?",
+        input_contract="interactions",
+        output_contract="recommendations",
+        module="pipelines.recommender",
+        sources=("synthetic", "movielens_100k", "gowalla"),
+        headline="test/ndcg_at_20",
+    ),
 )
 
 

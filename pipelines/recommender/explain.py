@@ -28,7 +28,6 @@ METHODS = {
     "ials": "exact sum over the history (Hu et al. 2008)",
 }
 _NETWORK_METHOD = "integrated gradients along the user's vector, shared out by Fisher scoring"
-_MAX_HISTORY = 50  # longer histories are cut for the check alone: their last items by id
 _NUM_GROUPS = 5  # items are removed in so many groups: each removal folds every user in again
 _NUM_EXAMPLES = 3
 Likeness = Callable[[Tensor, Tensor], np.ndarray]
@@ -86,11 +85,10 @@ def checked_explanation(scorer: Scorer, audience: Audience, *, seed: int) -> Exp
     if scorer.kind == "popularity":
         return explained
     # Group g of a user is a random fifth of his history: a removal curve of five points instead of fifty.
-    places = explained.users.histories.padded()[0][:, -_MAX_HISTORY:]
-    filled = explained.users.histories.padded()[1][:, -_MAX_HISTORY:] > 0
+    places, weights = explained.users.histories.padded()
     width = -(-places.shape[1] // _NUM_GROUPS) * _NUM_GROUPS
-    codes = torch.nn.functional.pad(torch.where(filled, places + 1, 0), (0, width - places.shape[1]))
-    values = np.pad(explained.attribution.values[:, -_MAX_HISTORY:], ((0, 0), (0, width - places.shape[1])))
+    codes = torch.nn.functional.pad(torch.where(weights > 0, places + 1, 0), (0, width - places.shape[1]))
+    values = np.pad(explained.attribution.values, ((0, 0), (0, width - places.shape[1])))
     random = np.random.default_rng(seed)
     shuffled = torch.from_numpy(random.random((len(codes), width)).argsort(1))
     rows = torch.cat([codes.gather(1, shuffled), explained.items[:, None]], 1).float()

@@ -23,7 +23,7 @@ _ITEMS_AT_ONCE = 16_384
 class Embeddings(nn.Module):
     """A vector for each user and item; an item's may be helped by its attributes, and so may a user's.
 
-    sparse: gradients of the rows of the batch only, which suits tables far larger than a batch.
+    sparse_users, sparse_items: gradients of the rows of the batch only, for tables far larger than a batch.
     user_attributes, item_attributes: float32 of shape (users, F) and (items, F), rows that sum to at most 1.
     id_dropout: share of pairs that see the item by its attributes alone, so that they also work for new items.
     """
@@ -38,14 +38,15 @@ class Embeddings(nn.Module):
         width: int,
         *,
         init_std: float,
-        sparse: bool = False,
+        sparse_users: bool = False,
+        sparse_items: bool = False,
         user_attributes: Tensor | None = None,
         item_attributes: Tensor | None = None,
         id_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.users = nn.Embedding(num_users, width, sparse=sparse)
-        self.items = nn.Embedding(num_items, width, sparse=sparse)
+        self.users = nn.Embedding(num_users, width, sparse=sparse_users)
+        self.items = nn.Embedding(num_items, width, sparse=sparse_items)
         self.id_dropout = id_dropout
         for table in (self.users, self.items):
             nn.init.normal_(table.weight, std=init_std)

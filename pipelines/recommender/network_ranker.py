@@ -27,7 +27,8 @@ class NetworkSettings:
     init_std: float = 0.05
     id_dropout: float = 0.0
     num_negatives: int = 4
-    sparse: bool = False
+    sparse_users: bool = False
+    sparse_items: bool = False
 
     @property
     def width(self) -> int:
@@ -42,7 +43,8 @@ class NetworkSettings:
             self.num_items,
             self.width,
             init_std=self.init_std,
-            sparse=self.sparse,
+            sparse_users=self.sparse_users,
+            sparse_items=self.sparse_items,
             user_attributes=user_attributes,
             item_attributes=item_attributes,
             id_dropout=self.id_dropout,

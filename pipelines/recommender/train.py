@@ -32,8 +32,10 @@ from shared.training.settings import FitSettings
 
 MONITOR = "ndcg_at_20"
 
-# A dense step of Adam costs as much as the rows of the table, a step by rows as much as those of the batch.
-_SPARSE_ROWS_PER_SAMPLE = 8
+# A dense step of Adam costs as much as the rows of the table, a step by rows as much as those looked up: the latter
+# wins from about ten rows a lookup on, in tables that leave the cache (2026-11, 1 and 2 threads).
+_SPARSE_FROM_ROWS = 20_000
+_SPARSE_FROM_ROWS_PER_LOOKUP = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,6 @@ class Trainer:
             dropout=network.dropout,
             init_std=network.init_std,
             num_negatives=training.num_negatives,
-            sparse=len(histories) + histories.num_items > _SPARSE_ROWS_PER_SAMPLE * training.batch_size,
         )
         changes: dict[str, dict[str, Any]] = {
             "mf": {
@@ -198,7 +199,12 @@ class Trainer:
             "mlp": {"num_factors": 0},
             "hybrid": {"id_dropout": network.id_dropout},
         }
-        return replace(layout, **changes.get(kind, {}))
+        layout = replace(layout, **changes.get(kind, {}))
+        return replace(
+            layout,
+            sparse_users=_sparse(layout.num_users, positives_in(training.batch_size, layout.num_negatives)),
+            sparse_items=_sparse(layout.num_items, training.batch_size),
+        )
 
     def _initial(self, kind: str, layout: NetworkSettings, before: Mapping[str, Ranker]) -> Network:
         with torch.random.fork_rng(devices=[]):
@@ -211,6 +217,16 @@ class Trainer:
             assert isinstance(network, NeuMF)
             pretrained(network, gmf.network, mlp.network, self.config.network.pretrained_share)  # type: ignore[attr-defined]
         return network
+
+
+def _sparse(num_rows: int, num_lookups: int) -> bool:
+    """Whether a table is better updated by the rows of the batch alone."""
+    return num_rows >= max(_SPARSE_FROM_ROWS, _SPARSE_FROM_ROWS_PER_LOOKUP * num_lookups)
+
+
+def positives_in(batch_size: int, num_negatives: int) -> int:
+    """Positives in a batch of so many samples, which holds the negatives of each."""
+    return max(1, batch_size // (1 + num_negatives))
 
 
 Build = Callable[[Judge | None, int | None, str], tuple[Ranker, FitResult | None]]
@@ -275,4 +291,4 @@ def pair_batches(histories: Histories, num_negatives: int, batch_size: int, *, s
         return {"items": torch.cat([positives, negatives.of_epoch(users, num_negatives, epoch)], 1)}
 
     tensors = {"user": users.int(), "items": positives.expand(-1, 1 + num_negatives)}
-    return DeviceBatches(tensors, max(1, batch_size // (1 + num_negatives)), seed=seed, on_epoch=fresh)
+    return DeviceBatches(tensors, positives_in(batch_size, num_negatives), seed=seed, on_epoch=fresh)
