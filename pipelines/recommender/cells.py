@@ -7,13 +7,10 @@ import polars as pl
 from shared.contracts.convert import MAX_EXACT_FLOAT, UTC_MICROSECONDS, converted
 from shared.errors import RequestError
 
-TimeUnit = Literal["s", "ms", "us"]
+TimeUnit = Literal["s", "ms", "us", "ns"]
 
 _MICROSECONDS: dict[str, float] = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 _UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-_WAYS_OUT = {unit: f"set data.time_unit={unit}" for unit in ("s", "ms", "us")} | {
-    "ns": "divide them by 1000 and set data.time_unit=us, or write them as dates"
-}
 # Times of data that people have now: what falls into these years in another unit was meant in that unit.
 _LIKELY_START, _LIKELY_END = 946_684_800e6, 4_102_444_800e6  # the years 2000 to 2100, in microseconds
 _NUMBER = r"^[+-]?\d+(\.\d+)?$"
@@ -88,7 +85,7 @@ def _require_unit(numbers: pl.Series, unit: TimeUnit) -> None:
     if likely and unit not in likely:
         raise RequestError(
             f"Expected interacted_at in {_UNIT_NAMES[unit]} since 1970. Received {middle:.0f} as the middle value, "
-            f"which must be {_UNIT_NAMES[likely[0]]}: {_WAYS_OUT[likely[0]]}."
+            f"which must be {_UNIT_NAMES[likely[0]]}: set data.time_unit={likely[0]}."
         )
 
 

@@ -24,7 +24,9 @@ class DataConfig(_Section):
     )
     items: str | None = Field(None, description="path of a table of item attributes with a column item_id")
     users: str | None = Field(None, description="path of a table of user attributes with a column user_id")
-    time_unit: Literal["s", "ms", "us"] = Field("s", description="unit of a timestamp given as a number")
+    time_unit: Literal["s", "ms", "us", "ns"] = Field(
+        "s", description="unit of a timestamp given as a number"
+    )
     min_rating: float | None = Field(
         None, description="implicit threshold: only interactions rated at least so high count; None: all"
     )
@@ -63,7 +65,9 @@ class LinearConfig(_Section):
     )
     ials_factors: int = Field(64, ge=2, le=512, description="latent factors")
     ials_regularisation: tuple[float, ...] = Field((0.003, 0.01), description="L2, scaled by frequency")
-    ials_unobserved_weight: tuple[float, ...] = Field((0.1, 0.5), description="weight of what was not seen")
+    ials_unobserved_weight: tuple[float, ...] = Field(
+        (0.02, 0.1, 0.5), description="weight of what was not seen"
+    )
     ials_sweeps: int = Field(10, ge=1, description="alternations between users and items")
 
 
@@ -90,12 +94,16 @@ class TrainingConfig(_Section):
 
     epochs: int = Field(20, ge=1, description="passes over the positives at most")
     batch_size: int = Field(2048, ge=8, description="samples a step, positives and negatives together")
-    learning_rate: float = Field(2e-3, gt=0, description="of Adam")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled, on embeddings and tower")
+    learning_rate: float = Field(5e-3, gt=0, description="of Adam")
+    weight_decay: tuple[float, ...] = Field(
+        (0.1,), min_length=1, description="grid: decoupled decay of embeddings and tower"
+    )
     num_negatives: int = Field(
         4, ge=1, le=256, description="unseen items drawn for each positive, anew each epoch"
     )
-    mf_weight_decay: tuple[float, ...] = Field((0.01, 0.1), description="grid for the matrix factorisation")
+    mf_weight_decay: tuple[float, ...] = Field(
+        (0.03, 0.1), min_length=1, description="grid for the matrix factorisation"
+    )
     mf_num_negatives: int = Field(
         8, ge=1, le=256, description="as num_negatives, for the matrix factorisation"
     )
@@ -198,12 +206,16 @@ def full() -> RecommenderConfig:
             knn_neighbours=(20, 50, 100, 200, 500),
             ials_factors=256,
             ials_regularisation=(0.001, 0.003, 0.01),
-            ials_unobserved_weight=(0.05, 0.1, 0.3, 1.0),
+            ials_unobserved_weight=(0.01, 0.03, 0.1, 0.5),
             ials_sweeps=14,
         ),
         network=NetworkConfig(mf_factors=128, gmf_factors=64, tower=(128, 64, 32, 16)),
         training=TrainingConfig(
-            epochs=60, patience=5, batch_size=16_384, mf_weight_decay=(0.003, 0.01, 0.03, 0.1)
+            epochs=60,
+            patience=5,
+            batch_size=16_384,
+            weight_decay=(0.0, 0.03, 0.1),
+            mf_weight_decay=(0.01, 0.03, 0.1, 0.3),
         ),
         evaluation=EvaluationConfig(num_bootstraps=2000),
         explanation=ExplanationConfig(num_checked=500),

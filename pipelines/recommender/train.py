@@ -125,9 +125,7 @@ class Trainer:
         if kind in ("popularity", "item_knn", "ease", "ials"):
             yield from _linear_options(kind, usable, self.config)
             return
-        decays = (
-            self.config.training.mf_weight_decay if kind == "mf" else (self.config.training.weight_decay,)
-        )
+        decays = self.config.training.mf_weight_decay if kind == "mf" else self.config.training.weight_decay
         for decay in decays:
             yield {"weight_decay": decay}, partial(self._train_network, kind, usable, before, decay)
 

@@ -55,15 +55,24 @@ def publish_bundle(
             summary = RunSummary.model_validate(bundle.json("summary.json"))
             run_id = registry.log_run(pipeline, summary, bundle.config, history)
             version = registry.register(pipeline, folder, run_id)
-            challenger = _candidate(bundle, version, checks(bundle))
-            promoted, reasons = _pass_gate(registry, pipeline, challenger, compare, margin)
         else:
             run_id, version = known.run_id, known.version
+        if known is not None and (CHAMPION in known.aliases or _was_judged(registry, pipeline, version)):
             promoted, reasons = CHAMPION in known.aliases, ("This bundle was registered by an earlier run.",)
+        else:  # a run that was killed between the registration and the gate is judged by the next one
+            challenger = _candidate(bundle, version, checks(bundle))
+            promoted, reasons = _pass_gate(registry, pipeline, challenger, compare, margin)
     place = registry.bundle(pipeline, version).folder
     standing = "promoted" if promoted else "not promoted"
     current_run().say(f"  version {version}: {standing}. {' '.join(reasons)}")
     return Published(run_id=run_id, version=version, promoted=promoted, reasons=reasons, bundle=str(place))
+
+
+def _was_judged(registry: Registry, pipeline: str, version: int) -> bool:
+    return any(
+        (event["event"], event.get("version")) == ("gate", version)
+        for event in registry.history(pipeline).read()
+    )
 
 
 def _pass_gate(

@@ -147,3 +147,16 @@ def test_summary_is_completed_with_the_models_place(stored):
     }  # fmt: skip
     assert complete.report == f"{published.bundle}/report.html"
     assert complete.metrics == summary().metrics
+
+
+def test_model_whose_run_died_before_the_gate_is_judged_by_the_next_run(stored):
+    bundle = stored(1.0)
+
+    def dies(_: Bundle) -> Mapping[str, Check]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        publish_bundle(bundle, history=[], checks=dies, compare=Comparisons(None), margin=0.01)
+    assert Registry().champion("widgets") is None
+    assert publish(bundle, Comparisons(None)).promoted
+    assert [found.version for found in Registry().list("widgets")] == [1]
