@@ -58,7 +58,8 @@ def publish_bundle(
         else:
             run_id, version = known.run_id, known.version
         if known is not None and (CHAMPION in known.aliases or _was_judged(registry, pipeline, version)):
-            promoted, reasons = CHAMPION in known.aliases, ("This bundle was registered by an earlier run.",)
+            promoted = CHAMPION in known.aliases
+            reasons: tuple[str, ...] = ("This bundle was registered by an earlier run.",)
         else:  # a run that was killed between the registration and the gate is judged by the next one
             challenger = _candidate(bundle, version, checks(bundle))
             promoted, reasons = _pass_gate(registry, pipeline, challenger, compare, margin)
