@@ -45,6 +45,7 @@ class Attribute:
     @classmethod
     def fit(cls, values: pl.Series) -> "Attribute | None":
         """The column's encoding; None when it says nothing (constant, or a different text in every row)."""
+        name, values = values.name, values.alias("level")  # a name such as "count" would collide below
         if values.dtype.is_numeric():
             known = values.drop_nulls().cast(pl.Float64)
             numbers = known.filter(known.is_finite()).to_numpy()
@@ -52,13 +53,13 @@ class Attribute:
                 return None
             edges = np.unique(np.quantile(numbers, np.linspace(0, 1, _NUM_BINS + 1)[1:-1]))
             edges = edges[(edges > numbers.min()) & (edges <= numbers.max())]
-            return cls(values.name, edges=tuple(float(edge) for edge in edges)) if len(edges) else None
+            return cls(name, edges=tuple(float(edge) for edge in edges)) if len(edges) else None
         counts = values.cast(pl.String).drop_nulls().str.split(_SEPARATOR).explode().value_counts(sort=True)
-        counts = counts.filter((pl.col("count") > 1) & (pl.col(values.name) != "")).sort(
-            ["count", values.name], descending=[True, False]
+        counts = counts.filter((pl.col("count") > 1) & (pl.col("level") != "")).sort(
+            ["count", "level"], descending=[True, False]
         )
-        levels = tuple(counts[values.name].head(_MAX_LEVELS).to_list())
-        return cls(values.name, levels=levels) if len(levels) > 1 else None
+        levels = tuple(counts["level"].head(_MAX_LEVELS).to_list())
+        return cls(name, levels=levels) if len(levels) > 1 else None
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "levels": list(self.levels), "edges": list(self.edges)}

@@ -1,12 +1,13 @@
 """Every knob of the recommender, with its unit and its reason; presets are functions."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Kind = Literal[
     "popularity", "item_knn", "ease", "ials", "mf", "gmf", "mlp", "neumf_scratch", "neumf", "hybrid"
 ]
+Positive = Annotated[float, Field(gt=0)]
 NEURAL: tuple[Kind, ...] = ("gmf", "mlp", "neumf_scratch", "neumf", "hybrid")
 
 
@@ -52,7 +53,9 @@ class ProtocolConfig(_Section):
 class LinearConfig(_Section):
     """The alternatives without a network. Every tuple is a grid that the validation part chooses from."""
 
-    ease_regularisation: tuple[float, ...] = Field((100.0, 300.0, 1000.0), description="L2 on item weights")
+    ease_regularisation: tuple[Positive, ...] = Field(
+        (100.0, 300.0, 1000.0), description="L2 on item weights"
+    )
     ease_max_items: int = Field(
         12_000, ge=10, description="larger catalogues get no EASE: its matrix is items x items, twice"
     )
@@ -64,8 +67,8 @@ class LinearConfig(_Section):
         (0.0, 0.5, 1.0), description="how far the common users who had much are discounted; 1: random walk"
     )
     ials_factors: int = Field(64, ge=2, le=512, description="latent factors")
-    ials_regularisation: tuple[float, ...] = Field((0.003, 0.01), description="L2, scaled by frequency")
-    ials_unobserved_weight: tuple[float, ...] = Field(
+    ials_regularisation: tuple[Positive, ...] = Field((0.001, 0.005), description="L2, scaled by frequency")
+    ials_unobserved_weight: tuple[Positive, ...] = Field(
         (0.02, 0.1, 0.5), description="weight of what was not seen"
     )
     ials_sweeps: int = Field(10, ge=1, description="alternations between users and items")

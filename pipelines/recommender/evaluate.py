@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -34,13 +34,15 @@ class TestPart:
     """The users who are tested: what they had before, what they had next, and the sampled candidates.
 
     index: of the users in the catalogue; relevant may hold items beyond the catalogue, which nobody can recommend.
-    candidates: int64 of shape (users, 1 + negatives), one relevant item and unseen ones.
+    candidates: int64 of shape (users, 1 + negatives), one relevant item and unseen ones. popularity: int64 of shape
+    (items,), users who had each item before the test.
     """
 
     index: Tensor
     seen: Histories
     relevant: Histories
     candidates: Tensor
+    popularity: Tensor
 
     @classmethod
     def of(
@@ -49,6 +51,7 @@ class TestPart:
         """Test users with a history. Who is unknown to the catalogue is left out: nothing here ranks for strangers."""
         seen, relevant = catalogue.histories(before), catalogue.relevant(test)
         index = ((relevant.counts > 0) & (seen.counts > 0)).nonzero().squeeze(1)
+        popularity = torch.bincount(seen.items, minlength=seen.num_items)
         seen, relevant = seen.select(index), relevant.select(index)
         generator = torch.Generator().manual_seed(config.seed)
         place = (torch.rand(len(index), generator=generator) * relevant.counts).long()
@@ -57,12 +60,17 @@ class TestPart:
         negatives = distinct_negatives(
             known, torch.arange(len(index)), config.evaluation.num_sampled_negatives, seed=config.seed
         )
-        return cls(index, seen, relevant, torch.cat([positive[:, None], negatives], 1))
+        return cls(index, seen, relevant, torch.cat([positive[:, None], negatives], 1), popularity)
 
-    @property
-    def popularity(self) -> Tensor:
-        """Test users who had each item before, int64 of shape (items,)."""
-        return torch.bincount(self.seen.items, minlength=self.seen.num_items)
+    def select(self, rows: Tensor) -> "TestPart":
+        """Some of the users."""
+        return replace(
+            self,
+            index=self.index[rows],
+            seen=self.seen.select(rows),
+            relevant=self.relevant.select(rows),
+            candidates=self.candidates[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +149,7 @@ def evaluation_document(
         },
         "served": served,
         "network": network,
-        "verdict": _verdict(means, network, plain, served),
+        "verdict": _verdict(means, network, plain, served, asked=config.serving.model != "auto"),
         "lists": {
             kind: metrics.catalogue_use(
                 result.shown[:, :10], part.popularity, tail_share=config.evaluation.tail_share
@@ -174,8 +182,10 @@ def _metrics(means: Means, kind: str, result: Tested) -> dict[str, Any]:
     }
 
 
-def _verdict(means: Means, network: str | None, plain: Sequence[str], served: str) -> dict[str, Any]:
-    advice = f"Served is {TITLES[served]}, the best on validation."
+def _verdict(
+    means: Means, network: str | None, plain: Sequence[str], served: str, *, asked: bool
+) -> dict[str, Any]:
+    advice = f"Served is {TITLES[served]}, {'as asked for' if asked else 'the best on validation'}."
     if network is None:
         return {
             "sentence": f"No network was trained. {advice}",
@@ -232,17 +242,14 @@ def _users_by_activity(table: pl.DataFrame, served: str, config: RecommenderConf
 
 def fold_in_loss(ranker: Scoring, part: TestPart, config: RecommenderConfig) -> dict[str, Any]:
     """NDCG@20 when test users are treated as new ones, beside that with their trained vectors, on up to 2,000."""
-    rows = torch.arange(min(len(part.index), _FOLD_IN_USERS))
-    few = TestPart(
-        part.index[rows], part.seen.select(rows), part.relevant.select(rows), part.candidates[rows]
-    )
+    few = part.select(torch.arange(min(len(part.index), _FOLD_IN_USERS)))
     columns = {
         "trained": run_test(ranker, few, config).per_user[HEADLINE],
         "folded_in": run_test(ranker, few, config, fold_in=True).per_user[HEADLINE],
     }
     means = Means(columns, num_replicates=config.evaluation.num_bootstraps, seed=config.seed)
     return {
-        "users": len(rows),
+        "users": len(few.index),
         **{name: means.metric(name).to_json() for name in columns},
         "difference": means.compare("folded_in", "trained", HEADLINE).to_json(),
     }

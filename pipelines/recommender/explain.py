@@ -6,7 +6,7 @@ without them. On the generator the true likeness of items is known, too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,32 +84,53 @@ def checked_explanation(scorer: Scorer, audience: Audience, *, seed: int) -> Exp
     explained = explain_first(scorer, audience)
     if scorer.kind == "popularity":
         return explained
-    # Group g of a user is a random fifth of his history: a removal curve of five points instead of fifty.
-    places, weights = explained.users.histories.padded()
-    width = -(-places.shape[1] // _NUM_GROUPS) * _NUM_GROUPS
-    codes = torch.nn.functional.pad(torch.where(weights > 0, places + 1, 0), (0, width - places.shape[1]))
-    values = np.pad(explained.attribution.values, ((0, 0), (0, width - places.shape[1])))
-    random = np.random.default_rng(seed)
-    shuffled = torch.from_numpy(random.random((len(codes), width)).argsort(1))
-    rows = torch.cat([codes.gather(1, shuffled), explained.items[:, None]], 1).float()
-    groups = {f"group {g}": list(range(g, width, _NUM_GROUPS)) for g in range(_NUM_GROUPS)}
-    by_group = np.take_along_axis(values, shuffled.numpy(), 1).reshape(len(codes), -1, _NUM_GROUPS).sum(1)
-    attribution = explained.attribution
-    grouped = Attribution(
-        values=by_group,
-        names=tuple(groups),
-        target=attribution.target,
-        baseline=attribution.baseline,
-        method=attribution.method,
-        unit=attribution.unit,
-        base_value=attribution.base_value,
-        output=attribution.output,
-    )
+    rows, groups, grouped = _in_groups(explained, np.random.default_rng(seed))
+    if len(rows) < 2:
+        return explained
     absent = torch.zeros(1, rows.shape[1])
     faithfulness = check(
         _after_removal(scorer), grouped, rows, absent, groups=groups, num_random=3, seed=seed
     )
-    return Explained(explained.audience, explained.users, explained.items, attribution.checked(faithfulness))
+    return replace(explained, attribution=explained.attribution.checked(faithfulness))
+
+
+def _in_groups(
+    explained: Explained, random: np.random.Generator
+) -> tuple[Tensor, dict[str, list[int]], Attribution]:
+    """Users with five items or more as rows of item codes (0: none) and the wanted item at the end.
+
+    Each user's history is cut at random into five groups of equal size, with up to four items that are never taken
+    away: unequal groups would let any explanation pass that is merely positive. A removal curve then has five points
+    instead of one for each item.
+    """
+    histories, attribution = explained.users.histories, explained.attribution
+    chosen = (histories.counts >= _NUM_GROUPS).nonzero().squeeze(1)
+    largest = int(histories.counts.max()) // _NUM_GROUPS if len(chosen) else 0
+    width = _NUM_GROUPS * largest
+    rows = torch.zeros(len(chosen), width + _NUM_GROUPS)
+    values, kept = np.zeros((len(chosen), _NUM_GROUPS)), np.zeros(len(chosen))
+    for row, user in enumerate(chosen.tolist()):
+        past = histories.items[histories.offsets[user] : histories.offsets[user + 1]]
+        order = random.permutation(len(past))
+        size = len(past) // _NUM_GROUPS * _NUM_GROUPS
+        taken, rest = order[:size], order[size:]
+        rows[row, :size] = (past[taken] + 1).float()
+        rows[row, width : width + len(rest)] = (past[rest] + 1).float()
+        values[row] = attribution.values[user, taken].reshape(-1, _NUM_GROUPS).sum(0)
+        kept[row] = attribution.values[user, rest].sum()
+    rows[:, -1] = explained.items[chosen].float()
+    groups = {f"group {g}": list(range(g, width, _NUM_GROUPS)) for g in range(_NUM_GROUPS)}
+    assert isinstance(attribution.base_value, np.ndarray)
+    assert attribution.output is not None
+    index = chosen.numpy()
+    grouped = replace(
+        attribution,
+        values=values,
+        names=tuple(groups),
+        base_value=attribution.base_value[index] + kept,
+        output=attribution.output[index],
+    )
+    return rows, groups, grouped
 
 
 def _after_removal(scorer: Scorer) -> Callable[[Tensor], Tensor]:
@@ -133,7 +154,8 @@ def counterfactuals(scorer: Scorer, explained: Explained) -> list[dict[str, Any]
     if not explained.attribution.values.shape[1]:
         return []
     histories = explained.users.histories
-    strongest = torch.from_numpy(explained.attribution.values).argmax(1)
+    values = torch.from_numpy(explained.attribution.values).masked_fill(~histories.filled, -torch.inf)
+    strongest = values.argmax(1)
     taken = histories.padded()[0][torch.arange(len(histories)), strongest]
     without = histories.keeping(histories.items != taken[histories.users])
     before = _places(scorer, histories, explained)
@@ -151,7 +173,8 @@ def counterfactuals(scorer: Scorer, explained: Explained) -> list[dict[str, Any]
 
 
 def _places(scorer: Scorer, histories: Histories, explained: Explained) -> Tensor:
-    """Place, from 1, of each user's first item among the unseen ones, for users with these histories."""
+    """Place, from 1, of each user's first item among the unseen ones, for users with these histories; a tie counts
+    against it."""
     users = scorer.ranker.fold_in(histories)
     found = []
     with torch.inference_mode():
@@ -159,7 +182,7 @@ def _places(scorer: Scorer, histories: Histories, explained: Explained) -> Tenso
             scores = scorer.ranker.scores(users.select(rows))
             own = scores.gather(1, explained.items[rows, None])
             explained.audience.histories.select(rows).mask_(scores)
-            found.append((scores > own).sum(1) + 1)
+            found.append((scores >= own).sum(1))  # its own score is among them
     return torch.cat(found)
 
 
@@ -227,8 +250,8 @@ def contribution_table(
     lists = served.group_by("user_id", maintain_order=True).agg("item_id")
     order = torch.from_numpy(audience.ids.search_sorted(lists["user_id"]).to_numpy().astype("int64"))
     audience = audience.select(order)
-    parts = [_contributions(scorer, audience.select(rows), lists[rows.numpy()]) for rows in
-             torch.arange(len(audience)).split(256)]  # fmt: skip
+    slices = torch.arange(len(audience)).split(256) if len(audience) else ()
+    parts = [_contributions(scorer, audience.select(rows), lists[rows.numpy()]) for rows in slices]
     empty = {
         "user_id": pl.String,
         "item_id": pl.String,
@@ -244,7 +267,7 @@ def _contributions(scorer: Scorer, audience: Audience, lists: pl.DataFrame) -> p
     filled = torch.arange(items.shape[1]) < torch.from_numpy(sizes.astype("int64"))[:, None]
     items[filled] = scorer.catalogue.item_index(lists["item_id"].explode())
     values = scorer.ranker.contributions(users, items).values
-    present = (users.histories.padded()[1] > 0)[:, None] & filled[..., None] & (values != 0)
+    present = users.histories.filled[:, None] & filled[..., None] & (values != 0)
     user, place, past = present.nonzero(as_tuple=True)
     names = scorer.catalogue.items
     return pl.DataFrame(

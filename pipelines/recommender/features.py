@@ -65,11 +65,11 @@ class Catalogue:
 
     def user_index(self, ids: pl.Series) -> Tensor:
         """int64, -1 for a user who is not known."""
-        return _index(self.users, ids)
+        return index_of(self.users, ids)
 
     def item_index(self, ids: pl.Series) -> Tensor:
         """int64, -1 for an item that is not known."""
-        return _index(self.items, ids)
+        return index_of(self.items, ids)
 
     def histories(self, interactions: pl.DataFrame) -> Histories:
         """What each known user had, over all items of the catalogue; pairs with somebody or something unknown are
@@ -80,7 +80,7 @@ class Catalogue:
         """The same for any numbering of the users; -1 in `rows` leaves an interaction out."""
         items = self.item_index(interactions["item_id"])
         weights = (
-            torch.from_numpy(interactions["weight"].cast(pl.Float32).to_numpy(writable=True))
+            torch.from_numpy(interactions["weight"].fill_null(1.0).cast(pl.Float32).to_numpy(writable=True))
             if "weight" in interactions.columns
             else torch.ones(len(interactions))
         )
@@ -95,7 +95,7 @@ class Catalogue:
         """The same for any numbering of the users; -1 in `rows` leaves an interaction out."""
         items = self.item_index(interactions["item_id"])
         unknown = interactions["item_id"].filter(pl.Series((items < 0).numpy())).unique().sort()
-        behind = _index(unknown, interactions["item_id"]) + len(self.items)
+        behind = index_of(unknown, interactions["item_id"]) + len(self.items)
         items = torch.where(items < 0, behind, items)
         kept = rows >= 0
         weights = torch.ones(int(kept.sum()))
@@ -123,7 +123,8 @@ class Catalogue:
         )
 
 
-def _index(known: pl.Series, ids: pl.Series) -> Tensor:
+def index_of(known: pl.Series, ids: pl.Series) -> Tensor:
+    """Place of each id among the known ones, int64; -1 where it is not among them."""
     places = pl.DataFrame({"id": known, "place": pl.int_range(len(known), eager=True, dtype=pl.Int64)})
     found = pl.DataFrame({"id": ids}).join(places, on="id", how="left", maintain_order="left")["place"]
     return torch.from_numpy(found.fill_null(-1).to_numpy(writable=True))

@@ -87,13 +87,18 @@ class Histories:
 
     def padded(self) -> tuple[Tensor, Tensor]:
         """Items and weights of shape (users, longest); places beyond a history hold item 0 of weight 0."""
-        counts = self.counts
-        longest = int(counts.max()) if len(counts) else 0
-        items = torch.zeros(len(self), longest, dtype=torch.int64)
-        weights = torch.zeros(len(self), longest)
-        filled = torch.arange(longest) < counts[:, None]
+        filled = self.filled
+        items = torch.zeros(filled.shape, dtype=torch.int64)
+        weights = torch.zeros(filled.shape)
         items[filled], weights[filled] = self.items, self.weights
         return items, weights
+
+    @property
+    def filled(self) -> Tensor:
+        """Which places of `padded` hold an item: bool of shape (users, longest)."""
+        counts = self.counts
+        longest = int(counts.max()) if len(counts) else 0
+        return torch.arange(longest) < counts[:, None]
 
     def mask_(self, scores: Tensor) -> Tensor:
         """Writes -inf over what each user has had, in scores of shape (users, any number of first items)."""

@@ -87,10 +87,12 @@ class ItemKnn(FromHistory):
         return torch.from_numpy((_binary(users.histories) @ self.weights).toarray())
 
     def contributions(self, users: Users, items: Tensor) -> Contributions:
-        places, weights = users.histories.padded()
+        places, filled = users.histories.padded()[0], users.histories.filled
+        if not places.numel() or not items.numel():
+            return Contributions(torch.zeros(*items.shape, places.shape[1]), torch.zeros(items.shape))
         sources, targets = np.broadcast_arrays(places.numpy()[:, None], items.numpy()[:, :, None])
         found = np.asarray(self.weights[sources.ravel(), targets.ravel()]).reshape(sources.shape)
-        values = torch.from_numpy(found).float() * (weights > 0)[:, None]
+        values = torch.from_numpy(found).float() * filled[:, None]
         return Contributions(values, torch.zeros(items.shape))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -141,8 +143,8 @@ class Ease(FromHistory):
         return torch.nn.functional.embedding_bag(past.items, self.weights, past.offsets[:-1], mode="sum")
 
     def contributions(self, users: Users, items: Tensor) -> Contributions:
-        places, weights = users.histories.padded()
-        values = self.weights[places[:, None], items[..., None]] * (weights > 0)[:, None]
+        places, filled = users.histories.padded()[0], users.histories.filled
+        values = self.weights[places[:, None], items[..., None]] * filled[:, None]
         return Contributions(values, torch.zeros(items.shape))
 
     def tensors(self) -> dict[str, Tensor]:

@@ -142,18 +142,19 @@ class NeuMF(nn.Module):
 
     def pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """Vectors (B, D), (B, N, D) -> log-odds (B, N)."""
-        of_factors, of_tower = self._output_parts()
-        logits = self.output.bias.expand(items.shape[:-1])
-        if self.num_factors:
-            weighted = users[:, : self.num_factors] * of_factors
-            logits = logits + (items[..., : self.num_factors] @ weighted[..., None]).squeeze(-1)
+        # backward, two slices would each fill a whole tensor with zeros; split and cat do not: a step of training
+        # takes 5 to 15 % less (2026-11, 1 thread)
+        widths = [self.num_factors, users.shape[1] - self.num_factors]
+        user_factors, user_vectors = users.split(widths, -1)
+        item_factors, item_vectors = items.split(widths, -1)
+        parts = [user_factors[:, None] * item_factors]
         if self.user_half is not None and self.item_half is not None:
-            hidden = self.user_half(users[:, self.num_factors :])[:, None]
-            hidden = torch.relu(hidden + self.item_half(items[..., self.num_factors :]))
+            hidden = torch.relu(self.user_half(user_vectors)[:, None] + self.item_half(item_vectors))
             for layer in self.upper:
                 hidden = torch.relu(layer(dropout(hidden, self.dropout, self.training)))
-            logits = logits + hidden @ of_tower
-        return logits
+            parts.append(hidden)
+        logits: Tensor = self.output(torch.cat(parts, -1))
+        return logits.squeeze(-1)
 
     def catalogue_scores(self, users: Tensor) -> Tensor:
         """Vectors (B, D) -> log-odds of every item (B, I), exactly `pairs` with all items."""

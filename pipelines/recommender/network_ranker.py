@@ -81,7 +81,8 @@ class NetworkRanker:
 
     def scores(self, users: Users) -> Tensor:
         assert users.vectors is not None
-        return self.network.catalogue_scores(users.vectors)
+        with torch.no_grad():
+            return self.network.catalogue_scores(users.vectors)
 
     def contributions(self, users: Users, items: Tensor) -> Contributions:
         """Integrated gradients along the way from the average user's vector to this user's, shared out among the

@@ -48,9 +48,8 @@ class PersonalFit:
 
     def _fit_together(self, histories: Histories, start: Tensor, num_steps: int) -> Tensor:
         generator = torch.Generator().manual_seed(0)
-        places, weights = histories.padded()
-        present = (weights > 0).float()
-        past = self.items[places]
+        present = histories.filled.float()
+        past = self.items[histories.padded()[0]]
         with torch.enable_grad():
             offset = ((start - self.prior.mean) / self.prior.deviation).requires_grad_()
             optimizer = torch.optim.Adam([offset], lr=_LEARNING_RATE)
@@ -81,14 +80,13 @@ class PersonalFit:
 
     def _steps_together(self, histories: Histories, vectors: Tensor) -> Tensor:
         """One step of Fisher scoring is weighted least squares: this is what each row of it contributes."""
-        places, weights = histories.padded()
-        past = self.items[places]
+        past = self.items[histories.padded()[0]]
         unseen, share = self._unseen(histories, torch.Generator().manual_seed(0))
         others = self.items[unseen].expand(len(histories), -1, -1)
         slopes, of_others = self.gradients(vectors, past), self.gradients(vectors, others)  # B L D, B n D
         probability = torch.sigmoid(self.network.pairs(vectors, past))
         of_unseen = torch.sigmoid(self.network.pairs(vectors, others))
-        present = (weights > 0).float()
+        present = histories.filled.float()
         curvature = probability * (1 - probability) * present
         system = slopes.transpose(1, 2) @ (slopes * curvature[..., None])
         system += of_others.transpose(1, 2) @ (of_others * (share * of_unseen * (1 - of_unseen))[..., None])

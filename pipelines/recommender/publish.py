@@ -1,13 +1,14 @@
 """The gate of the recommender: what must hold for a model, and how it is compared with the champion."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
-import torch
 
 from pipelines.recommender.config import RecommenderConfig
 from pipelines.recommender.evaluate import HEADLINE
+from pipelines.recommender.features import index_of
 from pipelines.recommender.metrics import per_user
 from pipelines.recommender.ranking import judge
 from pipelines.recommender.score import Scorer
@@ -48,9 +49,10 @@ def headline_per_user(scorer: Scorer, before: pl.DataFrame, test: pl.DataFrame) 
     """NDCG@20 of each test user, as the scorer would serve him with the history in `before`; 0 where it knows none
     of that."""
     histories = before.filter(pl.col("user_id").is_in(test["user_id"].unique().implode()))
+    # the past is what `before` holds alone: a champion of another split may have had tested items in its training
+    scorer = replace(scorer, past=scorer.catalogue.histories(histories))
     audience = scorer.audience(histories)
-    rows = torch.from_numpy(audience.ids.search_sorted(test["user_id"]).to_numpy().astype("int64"))
-    relevant = scorer.catalogue.relevant_to(rows.clamp(max=len(audience) - 1), test, len(audience))
+    relevant = scorer.catalogue.relevant_to(index_of(audience.ids, test["user_id"]), test, len(audience))
     memory = scorer.config.evaluation.memory_mb
     judged = judge(scorer.ranker, scorer.users(audience), audience.histories, relevant, 20, memory_mb=memory)
     usable = audience.histories.first_items(scorer.ranker.num_items).counts > 0

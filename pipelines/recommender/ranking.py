@@ -40,7 +40,8 @@ class Judged:
 
     hits: bool of shape (users, k), whether a relevant item stands at each place, ties broken against us.
     shown: int64 of shape (users, k), the items at the places; -1 beyond the last unseen item.
-    sampled_rank: int64 of shape (users,), the place (from 0) of the first candidate among the others.
+    sampled_rank: int64 of shape (users,), the place (from 0) of the first candidate among the others; the largest
+    integer when the model does not know it.
     """
 
     hits: Tensor
@@ -110,11 +111,16 @@ def judge(
     def work(part: Users, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
         index = torch.arange(rows.start, rows.stop)
         scores = ranker.scores(part)
-        among = _rank_of_first(scores, candidates[rows]) if candidates is not None else torch.empty(0)
+        among = _rank_of_first(scores, candidates[rows]) if candidates is not None else torch.zeros(0).long()
         hits, shown = _places(seen.select(index).mask_(scores), relevant.select(index), k)
         return hits, shown, among
 
-    parts = list(in_slices(users, work, num_items=ranker.num_items, memory_mb=memory_mb))
+    nobody = (
+        torch.zeros(0, k, dtype=torch.bool),
+        torch.zeros(0, k, dtype=torch.int64),
+        torch.zeros(0).long(),
+    )
+    parts = [nobody, *in_slices(users, work, num_items=ranker.num_items, memory_mb=memory_mb)]
     hits, shown, among = (torch.cat([part[i] for part in parts]) for i in (0, 1, 2))
     return Judged(hits, shown, among if candidates is not None else None)
 
@@ -159,4 +165,6 @@ def _rank_of_first(scores: Tensor, candidates: Tensor) -> Tensor:
     values = scores.gather(1, candidates.clamp(0, scores.shape[1] - 1))
     values = torch.where(known, values, -torch.inf)
     others = candidates[:, 1:] >= 0
-    return ((values[:, 1:] >= values[:, :1]) & others).sum(1)
+    place = ((values[:, 1:] >= values[:, :1]) & others).sum(1)
+    # what the model does not know, or has no number for, it does not find among however few others
+    return torch.where(values[:, 0] > -torch.inf, place, torch.iinfo(torch.int64).max)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 OUTPUT_CONTRACT = "recommendations"
 _USERS_AT_ONCE = 2048
+_TITLE_LENGTH = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ class Scorer:
         usable = users.histories.counts > 0
         chosen, fallback = usable.nonzero().squeeze(1), (~usable).nonzero().squeeze(1)
         personal = self._lists(self.ranker, users.select(chosen), audience.select(chosen), fallback=False)
-        popular = Popularity.fit(self.past)
+        popular = Popularity.fit(self.past.first_items(self.catalogue.num_warm))
         strangers = Users(users.histories.select(fallback), None)
         general = self._lists(popular, strangers, audience.select(fallback), fallback=True)
         return pl.concat([personal, general]).sort("user_id", "rank")
@@ -178,7 +179,7 @@ class Scorer:
         """A sentence for each user and place, user by user: the items of the history that speak most for it."""
         num_reasons = self.config.explanation.num_reasons
         sentences: list[str] = []
-        for rows in torch.arange(len(users)).split(256):
+        for rows in torch.arange(len(users)).split(256) if len(users) else ():
             part = users.select(rows)
             values = self.ranker.contributions(part, items[rows]).values
             past = part.histories.padded()[0]
@@ -188,7 +189,7 @@ class Scorer:
                     strongest.values[user].tolist(), strongest.indices[user], strict=True
                 ):
                     named = [
-                        self.catalogue.title_of(int(past[user, at]))
+                        _shortened(self.catalogue.title_of(int(past[user, at])))
                         for value, at in zip(found, places.tolist(), strict=True)
                         if value > 0
                     ]
@@ -196,3 +197,8 @@ class Scorer:
                         f"Because of {' and '.join(named)}" if named else "Popular with everybody"
                     )
         return sentences
+
+
+def _shortened(title: str) -> str:
+    """Titles of several of them make a sentence that the contract's length holds."""
+    return title if len(title) <= _TITLE_LENGTH else f"{title[: _TITLE_LENGTH - 1]}…"

@@ -28,6 +28,7 @@ from shared.contracts.table import check_table
 from shared.data.files import scratch_folder, sha256_file
 from shared.data.home import home
 from shared.data.store import Ref, default_store
+from shared.errors import RequestError
 from shared.monitoring.profile import reference_profile
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, code_digest, step
@@ -156,6 +157,9 @@ def train(ingested: Ingested, parts: Parts, config: RecommenderConfig) -> Fitted
             models[kind] = store.put_tree(folder)
         run.say(f"    {rankers.TITLES[kind]:<28} validation NDCG@20 {chosen.best.ndcg:.4f}")
     asked = config.serving.model
+    if asked != "auto" and asked not in models:
+        reason = protocol.not_trained(catalogue, config).get(asked, "it was not trained")
+        raise RequestError(f"Expected a serving.model that can be trained here. Received {asked}: {reason}.")
     served = protocol.best_of(list(models), selection) if asked == "auto" else asked
     return Fitted(models=models, selection=store.put_json(plain(selection)), served=served)
 

@@ -109,7 +109,7 @@ class Trainer:
                 trial = Trial(knobs, ndcg, result.best_epoch + 1)
             trials.append(trial)
             if best is None or trial.ndcg > best.best.ndcg:
-                best = Selected(ranker, trial, (), {} if result is None else result.to_json())
+                best = Selected(ranker, trial, (), _training_record(ranker, result))
         assert best is not None
         return replace(best, trials=tuple(trials))
 
@@ -167,7 +167,13 @@ class Trainer:
         result = fit(
             network,
             loss,
-            pair_batches(histories, layout.num_negatives, training.batch_size, seed=seed),
+            pair_batches(
+                histories,
+                layout.num_negatives,
+                training.batch_size,
+                num_candidates=self.catalogue.num_warm,
+                seed=seed,
+            ),
             settings,
             validate=None if judge is None else lambda trained: {MONITOR: judge.ndcg(wrap(trained))},
             checkpoint_dir=None if self.checkpoints is None else self.checkpoints / name,
@@ -215,6 +221,15 @@ class Trainer:
             assert isinstance(network, NeuMF)
             pretrained(network, gmf.network, mlp.network, self.config.network.pretrained_share)  # type: ignore[attr-defined]
         return network
+
+
+def _training_record(ranker: Ranker, result: FitResult | None) -> dict[str, Any]:
+    """How a network was trained, with its speed in samples: each row holds a positive and its negatives."""
+    if result is None:
+        return {}
+    assert isinstance(ranker, NetworkRanker)
+    samples = result.samples_per_second * (1 + ranker.layout.num_negatives)
+    return {**result.to_json(), "samples_per_second": samples}
 
 
 def _sparse(num_rows: int, num_lookups: int) -> bool:
@@ -273,17 +288,20 @@ def _item_knn(
     return ItemKnn.fit(common, histories, num_neighbours=int(num_neighbours), target_exponent=target_exponent)
 
 
-def pair_batches(histories: Histories, num_negatives: int, batch_size: int, *, seed: int) -> DeviceBatches:
+def pair_batches(
+    histories: Histories, num_negatives: int, batch_size: int, *, num_candidates: int, seed: int
+) -> DeviceBatches:
     """Batches for `loss`: `user` (B,) and `items` (B, 1 + negatives), the first had and the others not.
 
     batch_size counts samples: a positive and its negatives are 1 + num_negatives of them and stay together, so that
-    a user's vector is looked up once for all of them. Negatives are drawn anew for every epoch.
+    a user's vector is looked up once for all of them. Negatives are drawn anew for every epoch from the first
+    `num_candidates` items: among items that nobody could have had, they would teach that nobody wants them.
     """
     # who has had everything leaves nothing to tell apart
     users = histories.users
-    kept = histories.counts[users] < histories.num_items
+    kept = histories.counts[users] < num_candidates
     users, positives = users[kept], histories.items[kept].int()[:, None]
-    negatives = Negatives(histories, seed=seed)
+    negatives = Negatives(histories.first_items(num_candidates), seed=seed)
 
     def fresh(epoch: int) -> dict[str, Tensor]:
         return {"items": torch.cat([positives, negatives.of_epoch(users, num_negatives, epoch)], 1)}
