@@ -6,14 +6,15 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.recommender.cells import as_moments, ids_as_text
 from pipelines.recommender.config import DataConfig
 from pipelines.recommender.generator import generate
 from pipelines.recommender.public import PUBLIC_FILES, read_public
 from pipelines.recommender.tables import Tables
-from shared.contracts.document import did_you_mean
-from shared.data.columns import absent, load_column_map
+from shared.data.column_map import parsed_column_map, require_declared, require_keys, source_columns
+from shared.data.columns import absent
 from shared.data.datasets import locate
+from shared.data.identifiers import ids_as_text
+from shared.data.moments import as_moments
 from shared.data.public_sets import public_sets as known_sets
 from shared.data.tables import read_table
 from shared.errors import RequestError
@@ -58,11 +59,9 @@ def load_tables(source: str, config: DataConfig, seed: int) -> Tables:
         return read_public(source, paths[0].parent)
     raw = read_table(paths[0])
     names = config.columns or {}
-    for source_column in names.values():
-        if source_column not in raw.columns:
-            raise RequestError(absent(source_column, raw.columns))
+    require_declared(raw, names)
     interactions = _in_contract_shape(raw, config)
-    ignored = sorted(set(raw.columns) - set(_sources(raw, names).values()))
+    ignored = sorted(set(raw.columns) - set(source_columns(raw, names, COLUMNS).values()))
     attributes = {
         setting: _read_attributes(attribute_path, _ATTRIBUTE_KEYS[setting], names)
         for setting, attribute_path in _attribute_paths(config).items()
@@ -84,24 +83,8 @@ def read_histories(path: Path, config: DataConfig) -> pl.DataFrame:
 
 
 def parse_column_map(value: Any) -> dict[str, str]:
-    """The configuration key `data.columns`: {contract column: column of the table}.
-
-    Accepts the path of a YAML file, a list of `contract_name=column` pairs or a mapping. Raises RequestError for
-    anything else and for names that the contract does not have.
-    """
-    names = load_column_map(value)
-    pairs = names.items() if isinstance(names, Mapping) else [(None, None)]
-    if not all(isinstance(part, str) and part for pair in pairs for part in pair):
-        raise RequestError(
-            f"data.columns: Expected pairs such as user_id=customer, or a YAML file of them. Received {value!r}."
-        )
-    for name in names:
-        if name not in COLUMNS:
-            raise RequestError(
-                f"data.columns: Expected the names {', '.join(COLUMNS)}. "
-                f"Received {name}{did_you_mean(name, COLUMNS)}."
-            )
-    return dict(names)
+    """The configuration key `data.columns`, see `parsed_column_map`. Raises RequestError."""
+    return parsed_column_map(value, COLUMNS)
 
 
 def _require_no_own_settings(source: str, config: DataConfig) -> None:
@@ -125,24 +108,10 @@ def _attribute_paths(config: DataConfig) -> dict[str, Path]:
     return paths
 
 
-def _sources(raw: pl.DataFrame, names: Mapping[str, str]) -> dict[str, str]:
-    """Contract column -> column of the table: the declared one where it is there, else the one of the same name."""
-    candidates = {name: (names.get(name), name) for name in COLUMNS}
-    found = {
-        name: next((source for source in sources if source in raw.columns), None)
-        for name, sources in candidates.items()
-    }
-    return {name: source for name, source in found.items() if source is not None}
-
-
 def _in_contract_shape(raw: pl.DataFrame, config: DataConfig) -> pl.DataFrame:
     """Selects and names the contract's columns. Judging values is the contract's part: none is dropped or emptied."""
-    sources = _sources(raw, config.columns or {})
-    for key in _KEYS:
-        if key not in sources:
-            raise RequestError(
-                f"{absent(key, raw.columns)}\nName yours with --set data.columns=[{key}=YOUR_COLUMN]."
-            )
+    sources = source_columns(raw, config.columns or {}, COLUMNS)
+    require_keys(raw, sources, _KEYS)
     columns = {name: raw[source].alias(name) for name, source in sources.items()}
     for key in _KEYS:
         columns[key] = ids_as_text(columns[key])

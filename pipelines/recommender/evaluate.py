@@ -24,6 +24,7 @@ from shared.evaluation.verdict import verdict
 
 HEADLINE = "ndcg_at_20"
 _K = max(metrics.CUT_OFFS)
+SHOWN = 10  # items of a list that coverage and long tail are about
 _FOLD_IN_USERS = 2000
 # Of tuned matrix factorisation; a network below it has no place, whatever the intervals say.
 _SHARE_WORTH_HAVING = 0.9
@@ -100,8 +101,9 @@ def run_test(ranker: Scoring, part: TestPart, config: RecommenderConfig, *, fold
     values = metrics.per_user(judged, part.relevant)
     values |= metrics.sampled_per_user(judged, config.evaluation.num_sampled_negatives)
     tail = metrics.long_tail(part.popularity, config.evaluation.tail_share)
-    in_tail = (tail[judged.shown.clamp(min=0)] & (judged.shown >= 0)).double().sum(1)
-    values["long_tail_share"] = (in_tail / (judged.shown >= 0).sum(1).clamp(min=1)).numpy()
+    shown = judged.shown[:, :SHOWN]
+    in_tail = (tail[shown.clamp(min=0)] & (shown >= 0)).double().sum(1)
+    values["long_tail_share"] = (in_tail / (shown >= 0).sum(1).clamp(min=1)).numpy()
     return Tested(values, judged.shown, seconds)
 
 
@@ -152,7 +154,7 @@ def evaluation_document(
         "verdict": _verdict(means, network, plain, served, asked=config.serving.model != "auto"),
         "lists": {
             kind: metrics.catalogue_use(
-                result.shown[:, :10], part.popularity, tail_share=config.evaluation.tail_share
+                result.shown[:, :SHOWN], part.popularity, tail_share=config.evaluation.tail_share
             )
             for kind, result in tested.items()
         },
@@ -177,9 +179,10 @@ def best_of(kinds: Sequence[str], selection: Mapping[str, Mapping[str, Any]]) ->
 
 
 def _metrics(means: Means, kind: str, result: Tested) -> dict[str, Any]:
-    return {
-        f"test/{name}": means.metric(column(kind, name), f"test/{name}").to_json() for name in result.per_user
-    }
+    found = {f"test/{name}": means.metric(column(kind, name)).to_json() for name in result.per_user}
+    # neither much nor little of it is better by itself
+    found["test/long_tail_share"]["higher_is_better"] = None
+    return found
 
 
 def _verdict(
@@ -200,7 +203,11 @@ def _verdict(
         baseline_names={kind: TITLES[kind] for kind in plain},
     )
     value = means.metric(column(network, HEADLINE)).value
-    worth = "is worth it" if judged.beats == "yes" else "is not worth its cost"
+    worth = {
+        "yes": "is worth it",
+        "no": "is not worth its cost",
+        "within noise": f"shows no advantage over {TITLES[judged.best_baseline]}, which costs less",
+    }[judged.beats]
     reference = means.metric(column("mf", HEADLINE)).value if "mf" in plain else 0.0
     if value < _SHARE_WORTH_HAVING * reference:
         worth = f"should not be used: it reaches {value / reference:.0%} of tuned matrix factorisation"

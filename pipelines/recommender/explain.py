@@ -169,6 +169,7 @@ def counterfactuals(scorer: Scorer, explained: Explained) -> list[dict[str, Any]
             "rank_after": int(after[user]),
         }
         for user in range(len(histories))
+        if values[user].max() > 0  # of some items nothing in the history speaks for, popular ones mostly
     ]
 
 

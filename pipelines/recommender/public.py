@@ -4,8 +4,9 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.recommender.cells import as_moments, ids_as_text
 from pipelines.recommender.tables import Tables
+from shared.data.identifiers import ids_as_text
+from shared.data.moments import as_moments
 from shared.data.tables import read_table
 from shared.errors import RequestError
 

@@ -1,5 +1,6 @@
 """A data contract: found by name, read from ODCS v3.1, extended by a user's own columns, written back."""
 
+import functools
 import hashlib
 import json
 import re
@@ -118,12 +119,18 @@ def load(name: str | Path) -> Contract:
             f"Expected a contract name. Received '{text}'{did_you_mean(wanted, known)}. "
             "Known: " + (", ".join(known) or "none") + "."
         )
-    contract = parse(read_document(CONTRACTS_FOLDER / f"{wanted}{SUFFIX}"), label=wanted)
+    contract = _installed(CONTRACTS_FOLDER / f"{wanted}{SUFFIX}", wanted)
     if "@" in text and _normal(text) != _normal(contract.id_version):
         raise RequestError(
             f"Expected {contract.id_version}. Received '{text}'. Only that version is installed."
         )
     return contract
+
+
+@functools.cache
+def _installed(path: Path, label: str) -> Contract:
+    """Compiled once: scoring a single row would spend most of its time on reading YAML again."""
+    return parse(read_document(path), label=label)
 
 
 def parse(document: Mapping[str, Any], *, label: str = "contract") -> Contract:

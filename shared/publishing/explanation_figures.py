@@ -49,6 +49,35 @@ def importance_bars(
     return save(figure)
 
 
+def contribution_bars(
+    names: Sequence[str], contributions: ArrayLike, *, unit: str = "", max_features: int = 12
+) -> str:
+    """What each part adds to the output of one case, strongest first; the weakest are summed in one bar.
+
+    For a case whose parts are its own, such as words or events, so that there is no table of features to compare with.
+    """
+    parts = _matrix(contributions, len(names))
+    if parts.shape[0] != 1 or not parts.any():
+        return nothing("this case has no attributions")
+    steps = _strongest(literals(names), parts[0], max_features, "others")
+    figure, axes = new_axes(height=0.27 * len(steps) + 0.9)
+    axes.axvline(0, color=MUTED, linewidth=0.9)
+    for row, (_, value) in enumerate(steps):
+        axes.barh(row, value, color=ORANGE if value > 0 else BLUE, height=0.66)
+        text = f"+{show(value, 3)}" if value > 0 else show(value, 3)
+        _beside(axes, value, row, text, ha="left" if value >= 0 else "right")
+    axes.set_yticks(range(len(steps)), [name for name, _ in steps])
+    axes.set_ylim(len(steps) - 0.4, -0.6)
+    sizes = [value for _, value in steps]
+    low, high = min(0.0, *sizes), max(0.0, *sizes)
+    # A label takes about a fifth of the axis and stands on the side of its bar.
+    room = 0.25 * (high - low)
+    axes.set_xlim(low - (room if low < 0 else 0.0), high + (room if high > 0 else 0.0))
+    dress(axes, x=_with_unit("Contribution", unit), grid="x")
+    axes.tick_params(axis="y", colors=INK)
+    return save(figure)
+
+
 def beeswarm(
     names: Sequence[str],
     attributions: ArrayLike,
@@ -108,13 +137,20 @@ def waterfall(
     if values is not None:
         pairs = zip(labels, values, strict=True)
         labels = [f"{label} = {literal(_value(value), 18)}" for label, value in pairs]
-    order = np.argsort(-np.abs(parts[0]), kind="stable")
-    shown = order if len(order) <= max_features else order[: max_features - 1]
-    steps = [(labels[index], float(parts[0, index])) for index in shown]
-    if len(shown) < len(order):
-        rest = float(parts[0, order[len(shown) :]].sum())
-        steps.append((f"{len(order) - len(shown)} other features", rest))
+    steps = _strongest(labels, parts[0], max_features, "other features")
     return _draw_waterfall(steps, base_value, unit)
+
+
+def _strongest(
+    labels: Sequence[str], values: Floats, max_features: int, rest: str
+) -> list[tuple[str, float]]:
+    """Labels with their values, the largest first whatever their sign; beyond `max_features` they are summed."""
+    order = np.argsort(-np.abs(values), kind="stable")
+    shown = order if len(order) <= max_features else order[: max_features - 1]
+    steps = [(labels[index], float(values[index])) for index in shown]
+    if len(shown) < len(order):
+        steps.append((f"{len(order) - len(shown)} {rest}", float(values[order[len(shown) :]].sum())))
+    return steps
 
 
 def _draw_waterfall(steps: list[tuple[str, float]], base_value: float, unit: str) -> str:

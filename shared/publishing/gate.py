@@ -106,7 +106,7 @@ def _failed_checks(challenger: Candidate, required: Sequence[str]) -> tuple[str,
         if check.passed is not True:
             words = "did not pass" if check.passed is False else "could not be judged"
             failed.append(
-                f"Check {name.replace('_', ' ')} {words}{': ' if check.detail else ''}{check.detail}."
+                f"Check {name.replace('_', ' ')} {words}{': ' if check.detail else ''}{check.detail.rstrip('.')}."
             )
     return tuple(failed)
 

@@ -4,14 +4,17 @@ Markdown with the sections of Mitchell et al. 2019, "Model Cards for Model Repor
 A section without content is left out: an empty heading looks like an answer.
 """
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.publishing.blocks import Table, Value, direction, interval, show
-from shared.publishing.standard import readable
-from shared.publishing.summary import RunSummary
+from shared.publishing.standard import results_table, titled
+from shared.publishing.summary import Metrics, RunSummary
 
+# More baselines than this beside each other are no readable table: they get one of their own, a row for each.
+_MAX_BASELINES_BESIDE = 4
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 
 
@@ -35,6 +38,7 @@ class CardFacts:
     limits: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     reproduce: str = ""
+    model_titles: Mapping[str, str] = field(default_factory=dict)
 
 
 def model_card(facts: CardFacts, summary: RunSummary, titles: Mapping[str, str] | None = None) -> str:
@@ -50,7 +54,7 @@ def model_card(facts: CardFacts, summary: RunSummary, titles: Mapping[str, str] 
     parts += _section("Intended use", use, show_heading="## Use")
     parts += _statements("Factors", facts.factors)
     parts += _section(
-        "Metrics", [_metrics_table(summary, titles or {name: name for name in summary.metrics})]
+        "Metrics", _metrics(summary, titles or {name: name for name in summary.metrics}, facts.model_titles)
     )
     parts += _section("Verdict", [_text(summary.verdict)])
     parts += _statements("Training data", [*facts.training_data, *_rows(summary)])
@@ -112,25 +116,39 @@ def _explanation(summary: RunSummary) -> list[str]:
     return [_text(f"Method: {found.method}. It {state}.{gap}")]
 
 
-def _metrics_table(summary: RunSummary, titles: Mapping[str, str]) -> str:
+def _metrics(summary: RunSummary, titles: Mapping[str, str], model_titles: Mapping[str, str]) -> list[str]:
+    """The metrics of the model beside those of the baselines, or in a table before theirs."""
     shown = {name: title for name, title in titles.items() if name in summary.metrics}
-    if not shown:
+    models = titled(summary.baselines, model_titles)
+    if not shown or len(models) <= _MAX_BASELINES_BESIDE:
+        return [_metrics_table(summary, shown, models)]
+    others = {
+        name: title for name, title in shown.items() if any(name in metrics for metrics in models.values())
+    }
+    return [
+        _metrics_table(summary, shown, {}),
+        _table(
+            dataclasses.replace(results_table(models, others), caption="Other models, with 95 % intervals")
+        ),
+    ]
+
+
+def _metrics_table(summary: RunSummary, titles: Mapping[str, str], baselines: Mapping[str, Metrics]) -> str:
+    if not titles:
         return ""
-    baselines = list(summary.baselines)
     rows: list[list[Value]] = []
-    for name, title in shown.items():
+    for name, title in titles.items():
         metric = summary.metrics[name]
         words = ", ".join(part for part in (metric.unit, direction(metric.model_dump())) if part)
         values: list[Value] = [f"{title} ({words})" if words else title, show(metric.value, 3)]
         values += [interval(metric.model_dump()) or None, metric.n]
-        values += [_baseline(summary, model, name) for model in baselines]
+        values += [_value_of(metrics, name) for metrics in baselines.values()]
         rows.append(values)
-    heads = ["Metric", "Value", "95 % interval", "n", *(readable(model) for model in baselines)]
-    return _table(Table(heads, rows))
+    return _table(Table(["Metric", "Value", "95 % interval", "n", *baselines], rows))
 
 
-def _baseline(summary: RunSummary, model: str, name: str) -> str | None:
-    metric = summary.baselines[model].get(name)
+def _value_of(metrics: Metrics, name: str) -> str | None:
+    metric = metrics.get(name)
     if metric is None or metric.value is None:
         return None
     between = interval(metric.model_dump())
@@ -140,11 +158,18 @@ def _baseline(summary: RunSummary, model: str, name: str) -> str | None:
 def _table(table: Table) -> str:
     heads = table.heads()
     lines = [f"**{_text(table.caption)}**\n"] if table.caption else []
-    lines.append(_line([f"{head.title} ({head.unit})" if head.unit else head.title for head in heads]))
+    titles = [f"{head.title} ({head.unit})" if head.unit else head.title for head in heads]
+    lines.append(_line([_inline(title) for title in titles]))
     lines.append("|" + "|".join("---:" if head.number else "---" for head in heads) + "|")
-    lines += [_line(row) for row in table.cells()]
+    lines += [_line([_inline(cell) for cell in row]) for row in table.cells()]
     lines += [f"\n{_text(note)}" for note in table.notes]
     return "\n".join(lines)
+
+
+def _inline(cell: str) -> str:
+    """What a page shows small below a text stands in brackets behind it: Markdown has no lines within a cell."""
+    above, found, below = cell.partition("\n")
+    return f"{above} ({below})" if found and below else above
 
 
 def _line(cells: Sequence[str]) -> str:

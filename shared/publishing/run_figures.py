@@ -1,5 +1,6 @@
 """Figures of a run: every metric with its interval beside the baselines, and how training went."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,34 @@ def metric_forest(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str
     grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
     for axes, (title, models) in zip(grid[:, 0], panels.items(), strict=True):
         _forest_panel(axes, title, models)
+    return save(figure)
+
+
+def difference_forest(differences: Mapping[str, Mapping[str, Any]], *, x: str) -> str:
+    """A row for each paired difference: point, 95 % interval, number. Those outside noise are blue, others grey.
+
+    `differences` maps a name to the JSON of a comparison; right of the line at zero the first of the two is larger.
+    """
+    rows = {
+        name: {**found, "value": found["difference"]}
+        for name, found in differences.items()
+        if np.isfinite(_float_or_nan(found["difference"]))
+    }
+    if not rows:
+        return nothing("nothing was compared")
+    figure = new_figure(WIDE_INCHES, 0.34 * len(rows) + 0.9)
+    axes = figure.subplots()
+    axes.axvline(0, color=MUTED, linewidth=0.9)
+    largest = max(abs(number) for found in rows.values() for number in (found["value"], *_ends(found)))
+    digits = 2 if largest == 0 else max(0, math.ceil(1.5 - math.log10(largest)))
+    for row, found in enumerate(rows.values()):
+        outside = bool(found["outside_noise"])
+        _point(axes, row, found, BLUE if outside else GREY)
+        _number(axes, row, _difference(found, digits), INK if outside else MUTED)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    dress(axes, x=x, grid="x")
+    axes.set_yticks(range(len(rows)), [literal(name) for name in rows], color=INK)
+    axes.xaxis.set_major_locator(few_ticks(6))
     return save(figure)
 
 
@@ -85,22 +114,39 @@ def _forest_panel(axes: Any, title: str, models: Mapping[str, Mapping[str, Any]]
     for row, name in enumerate(names):
         metric = models[name]
         low, high = _ends(metric)
-        colour = BLUE if row == 0 else GREY
-        axes.plot([low, high], [row, row], color=colour, linewidth=2, solid_capstyle="round")
-        axes.plot(metric["value"], row, "o", color=colour, markersize=6.5, markeredgecolor=PAPER)
+        _point(axes, row, metric, BLUE if row == 0 else GREY)
         text = show(float(metric["value"]), 3)
         if low < high:
             text += f"  ({show(low, 3)} to {show(high, 3)})"
-        axes.annotate(
-            text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8.5,
-            color=INK if row == 0 else MUTED, annotation_clip=False,
-        )  # fmt: skip
+        _number(axes, row, text, INK if row == 0 else MUTED)
     axes.set_ylim(len(names) - 0.4, -0.6)
     unit = next(iter(models.values())).get("unit", "")
     words = ", ".join(part for part in (unit, direction(models[names[0]])) if part)
     dress(axes, title=f"{literal(title)}{f'  ({words})' if words else ''}", grid="x")
     axes.set_yticks(range(len(names)), [literal(name) for name in names], color=INK)
     axes.xaxis.set_major_locator(few_ticks(6))
+
+
+def _point(axes: Any, row: int, metric: Mapping[str, Any], colour: str) -> None:
+    """A value in this row with its interval."""
+    axes.plot(_ends(metric), [row, row], color=colour, linewidth=2, solid_capstyle="round")
+    axes.plot(metric["value"], row, "o", color=colour, markersize=6.5, markeredgecolor=PAPER)
+
+
+def _number(axes: Any, row: int, text: str, colour: str) -> None:
+    """A text right of the axes in this row."""
+    axes.annotate(
+        text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8.5, color=colour,
+        annotation_clip=False,
+    )  # fmt: skip
+
+
+def _difference(found: Mapping[str, Any], digits: int) -> str:
+    value, (low, high) = found["value"], _ends(found)
+    text = f"{value:+.{digits}f}"
+    if low < high:
+        text += f"  ({low:+.{digits}f} to {high:+.{digits}f})"
+    return text.replace("-", "−")
 
 
 def _drawable(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

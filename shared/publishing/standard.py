@@ -24,7 +24,7 @@ from shared.publishing.blocks import (
 from shared.publishing.bundle import Manifest
 from shared.publishing.gate import Decision
 from shared.publishing.run_figures import metric_forest, training_curves
-from shared.publishing.summary import Metrics, RunSummary
+from shared.publishing.summary import Metrics, MetricValue, RunSummary
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,23 +39,35 @@ def results_section(
     model_title: str = "This model",
     verdict_kind: Kind = "neutral",
     notes: Sequence[str] = (),
+    others: str = "baseline",
+    other_titles: Mapping[str, str] | None = None,
+    num_drawn: int | None = None,
 ) -> Section:
     """Verdict, headline numbers, forest plot and the whole table against the baselines.
 
-    `titles` gives the metrics to show, in order: {"test/roc_auc": "ROC AUC"}. The first four become cards.
-    Metrics without a title are only in the JSON.
+    `titles` gives the metrics to show, in order: {"test/roc_auc": "ROC AUC"}. The first four become cards, the first
+    `num_drawn` are in the forest plot, all of them by default. Metrics without a title are only in the JSON.
+    `other_titles` names the baselines, in the order in which they are shown; one without a title follows under its
+    own name. `others` is what one of them is called.
     """
-    models: dict[str, Metrics] = {model_title: summary.metrics}
-    models |= {readable(name): metrics for name, metrics in summary.baselines.items()}
+    named = titled(summary.baselines, other_titles or {})
+    models: dict[str, Metrics] = {model_title: summary.metrics, **named}
     shown = {name: title for name, title in titles.items() if name in summary.metrics}
     blocks: list[Block] = [Callout(verdict_kind, summary.verdict, "Verdict")]
     if shown:
+        cards = [_card(summary.metrics[name], name, title, named, others) for name, title in shown.items()]
         blocks += [
-            MetricCards([_card(summary, name, title) for name, title in list(shown.items())[:4]]),
-            _forest(models, shown),
+            MetricCards(cards[:4]),
+            _forest(models, dict(list(shown.items())[:num_drawn])),
             results_table(models, shown, notes),
         ]
     return Section("Results", blocks)
+
+
+def titled(models: Mapping[str, Metrics], titles: Mapping[str, str]) -> dict[str, Metrics]:
+    """Metrics by the title of the model, in the order of `titles`; a model without a title follows as `readable`."""
+    order = [name for name in titles if name in models] + [name for name in models if name not in titles]
+    return {titles.get(name, readable(name)): models[name] for name in order}
 
 
 def results_table(
@@ -99,6 +111,8 @@ def training_section(
 ) -> Section:
     """Epochs, device, precision and tier, with the curves of the training loss and of validation metrics.
 
+    Epochs are counted from 1.
+
     `training` is `FitResult.to_json()`. `kept` says which epoch's weights were kept, `caption` what the curves show
     and in which unit, `validation` the names of the metrics in the history. Raises KeyError for a metric that is not
     there.
@@ -107,12 +121,14 @@ def training_section(
         f"{training['epochs']} epochs on {training['device']}, {training['precision']}, {training['tier']} "
         f"({training['tier_reason']}). {kept}"
     )
-    columns = {"epoch": "epoch", "train/loss": "train_loss"} | {
-        f"validation/{name}": name for name in validation
-    }
-    history = [{title: row[name] for title, name in columns.items()} for row in training["history"]]
-    curves = training_curves(history, best_epoch=training["best_epoch"])
-    return Section("Training", [Paragraph(text), Figure(curves, caption, "Training curves")])
+    columns = {"train/loss": "train_loss"} | {f"validation/{name}": name for name in validation}
+    history = [
+        {"epoch": row["epoch"] + 1} | {title: row[name] for title, name in columns.items()}
+        for row in training["history"]
+    ]
+    curves = training_curves(history, best_epoch=training["best_epoch"] + 1)
+    wide = any(name != "loss" for name in validation)
+    return Section("Training", [Paragraph(text), Figure(curves, caption, "Training curves", wide=wide)])
 
 
 def run_section(summary: RunSummary, manifest: Manifest | None = None) -> Section:
@@ -157,14 +173,16 @@ def _bullets(items: Sequence[str]) -> list[Block]:
     return [Bullets(items)] if items else []
 
 
-def _card(summary: RunSummary, name: str, title: str) -> MetricCard:
+def _card(
+    metric: MetricValue, name: str, title: str, models: Mapping[str, Metrics], others: str
+) -> MetricCard:
     note = ""
-    values = {model: metrics[name].value for model, metrics in summary.baselines.items() if name in metrics}
+    values = {model: metrics[name].value for model, metrics in models.items() if name in metrics}
     known = {model: value for model, value in values.items() if value is not None}
     if known:
-        best = (max if summary.metrics[name].higher_is_better else min)(known, key=lambda model: known[model])
-        note = f"Best baseline: {readable(best).lower()} {show(known[best], 3)}"
-    return MetricCard(title, summary.metrics[name].model_dump(), note)
+        best = (max if metric.higher_is_better else min)(known, key=lambda model: known[model])
+        note = f"Best {others}: {best}, {show(known[best], 3)}"
+    return MetricCard(title, metric.model_dump(), note)
 
 
 def _forest(models: Mapping[str, Metrics], titles: Mapping[str, str]) -> Figure:

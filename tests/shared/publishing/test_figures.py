@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.publishing import explanation_figures, figures, run_figures
-from shared.publishing.figure_style import literal, shorten
+from shared.publishing.figure_style import BLUE, literal, shorten
 
 RNG = np.random.default_rng(0)
 LABELS = (RNG.random(300) < 0.3).astype(int)
@@ -22,6 +22,9 @@ VALUES = RNG.normal(size=(60, 5))
 HISTORY = [{"epoch": epoch, "train/loss": 1 / (epoch + 1), "validation/loss": 0.5} for epoch in range(9)]
 METRIC = {"value": 0.8, "low": 0.7, "high": 0.9, "unit": "", "higher_is_better": True, "n": 20}
 
+OUTSIDE = {"difference": 0.051, "low": 0.0304, "high": 0.0711, "outside_noise": True}
+WITHIN = {"difference": -0.0004, "low": -0.011, "high": 0.0102, "outside_noise": False}
+
 Draw = Callable[[], str]
 EVERY: dict[str, Draw] = {
     "roc": lambda: figures.roc(LABELS, {"model": SCORES, "<b>": 1 - SCORES}),
@@ -30,8 +33,10 @@ EVERY: dict[str, Draw] = {
     "score_distribution": lambda: figures.score_distribution(LABELS, SCORES, cut_offs={"stop": 0.4}),
     "cost_curve": lambda: figures.cost_curve([0, 0.5, 1], {"model": [3, 1, 2]}, chosen=0.5, unit="units"),
     "metric_forest": lambda: run_figures.metric_forest({"AUC": {"model": METRIC, "linear": METRIC}}),
+    "difference_forest": lambda: run_figures.difference_forest({"<b>": OUTSIDE, "b": WITHIN}, x="first minus second"),
     "training_curves": lambda: run_figures.training_curves(HISTORY, best_epoch=3),
     "importance_bars": lambda: explanation_figures.importance_bars(NAMES, VALUES),
+    "contribution_bars": lambda: explanation_figures.contribution_bars(NAMES, VALUES[0], unit="points"),
     "beeswarm": lambda: explanation_figures.beeswarm(NAMES, VALUES, VALUES),
     "waterfall": lambda: explanation_figures.waterfall(NAMES, VALUES[0], base_value=0.1, values=SHOWN),
 }  # fmt: skip
@@ -46,6 +51,12 @@ DEGENERATE: dict[str, Draw] = {
     "no finite cost": lambda: figures.cost_curve([0.5], {"model": [nan]}),
     "no epoch": lambda: run_figures.training_curves([]),
     "no finite epoch": lambda: run_figures.training_curves([{"loss": nan}]),
+    "nothing compared": lambda: run_figures.difference_forest({}, x=""),
+    "difference not finite": lambda: run_figures.difference_forest(
+        {"a": {**WITHIN, "difference": nan}}, x=""
+    ),
+    "no part contributes": lambda: explanation_figures.contribution_bars(["a", "b"], [0.0, 0.0]),
+    "part not finite": lambda: explanation_figures.contribution_bars(["a"], [nan]),
     "no attribution": lambda: explanation_figures.importance_bars([], []),
     "attributions not finite": lambda: explanation_figures.beeswarm(["a"], [[nan]]),
     "case not finite": lambda: explanation_figures.waterfall(["a"], [nan], base_value=0.0),
@@ -62,6 +73,13 @@ EDGE: dict[str, Draw] = {
     ),
     "one feature": lambda: explanation_figures.importance_bars(["a"], [[0.0]]),
     "all zero": lambda: explanation_figures.beeswarm(["a", "b"], np.zeros((4, 2)), np.full((4, 2), nan)),
+    "no difference": lambda: run_figures.difference_forest(
+        {"a": {**WITHIN, "difference": 0.0, "low": 0.0, "high": 0.0}}, x=""
+    ),
+    "difference without interval": lambda: run_figures.difference_forest(
+        {"a": {**WITHIN, "low": None, "high": None}}, x=""
+    ),
+    "only negative parts": lambda: explanation_figures.contribution_bars(["a", "a"], [-1.0, -2.0]),
     "nothing contributes": lambda: explanation_figures.waterfall(["a"], [0.0], base_value=0.0),
 }
 
@@ -126,6 +144,23 @@ def test_waterfall_sums_what_it_does_not_show() -> None:
     assert "16 other features" in text
     assert "+8.000" in text
     assert "output 9.000" in text
+
+
+def test_bars_of_a_case_are_strongest_first_and_sum_what_they_do_not_show() -> None:
+    names = ["weak", "strong", "against", *(f"f{index}" for index in range(9))]
+    text = texts(explanation_figures.contribution_bars(names, [0.1, 3.0, -2.0, *[0.01] * 9], max_features=4))
+    assert text.index("strong") < text.index("against") < text.index("weak") < text.index("9 others")
+    assert "+3.000" in text
+    assert "−2.000" in text
+    assert "+0.090" in text
+
+
+def test_differences_are_signed_with_equal_digits_and_only_those_outside_noise_stand_out() -> None:
+    svg = run_figures.difference_forest({"far": OUTSIDE, "near": WITHIN}, x="a minus b")
+    assert "+0.051  (+0.030 to +0.071)" in texts(svg)
+    assert "−0.000  (−0.011 to +0.010)" in texts(svg)
+    assert BLUE in svg
+    assert BLUE not in run_figures.difference_forest({"near": WITHIN}, x="a minus b")
 
 
 def test_mismatched_lengths_are_an_error() -> None:

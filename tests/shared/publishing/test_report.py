@@ -211,9 +211,35 @@ def test_standard_sections_cope_with_missing_baselines_and_values() -> None:
     sections = [results_section(summary(), TITLES), run_section(summary()), gate_section(decision)]
     html = render(Report("Widgets", "Which fail?", sections))
     Reader(html)
-    assert "Best baseline: linear 0.812" in html
+    assert "Best baseline: Linear, 0.812" in html
     assert "Not promoted" in html
     assert "Unknown" not in html
+
+
+def models_of(section: Section) -> list[Any]:
+    [table] = [block for block in section.blocks if isinstance(block, Table)]
+    return [row[0] for row in table.rows]
+
+
+def test_baselines_have_the_titles_and_the_order_that_the_domain_gives() -> None:
+    titles = {"linear": "Straight line", "base_rate": "Always the same", "unused": "Not there"}
+    section = results_section(summary(), TITLES, others="rival", other_titles=titles)
+    assert models_of(section) == ["This model", "Straight line", "Always the same"]
+    assert "Best rival: Straight line, 0.812" in render(Report("Widgets", "Which fail?", [section]))
+
+
+def test_baseline_without_a_title_stays_in_the_table_under_its_own_name() -> None:
+    section = results_section(summary(), TITLES, other_titles={"linear": "Line"})
+    assert models_of(section) == ["This model", "Line", "Base rate"]
+
+
+def test_forest_plot_is_limited_to_the_first_metrics_and_the_table_is_not() -> None:
+    section = results_section(summary(), TITLES, num_drawn=1)
+    [forest] = [block for block in section.blocks if isinstance(block, Figure)]
+    [table] = [block for block in section.blocks if isinstance(block, Table)]
+    assert "ROC AUC" in forest.alt
+    assert "Brier" not in forest.alt
+    assert len(table.columns) == 3
 
 
 def test_run_without_metrics_still_has_a_verdict() -> None:
@@ -261,6 +287,12 @@ def test_training_section_says_how_it_ran_and_what_was_kept(training: dict[str, 
     assert figure.caption == "Log loss, nats."
 
 
+def test_training_section_counts_epochs_from_one_in_text_and_curves(training: dict[str, Any]) -> None:
+    figure = training_section(training, kept="", caption="").blocks[1]
+    assert isinstance(figure, Figure)
+    assert "kept: epoch 3" in figure.svg
+
+
 def test_training_section_draws_the_metrics_that_it_is_asked_for(training: dict[str, Any]) -> None:
     def drawing(*names: str) -> str:
         block = training_section(training, kept="", caption="", validation=names).blocks[1]
@@ -283,11 +315,22 @@ def test_card_has_no_empty_section_and_says_when_an_explanation_failed() -> None
     assert re.search(r"^#+ .*\n\n#{1,2} ", card, flags=re.MULTILINE) is None
 
 
+def test_card_puts_many_baselines_into_a_table_of_their_own_with_their_titles() -> None:
+    many = summary().model_copy(update={"baselines": {f"rival_{n}": summary().metrics for n in range(5)}})
+    card = model_card(CardFacts("Widgets", "", model_titles={"rival_3": "The third"}), many, TITLES)
+    own, others = re.findall(r"^\| (?:Metric|Model) .*$", card, flags=re.MULTILINE)
+    assert "Rival" not in own
+    assert "ROC AUC (higher is better)" in others
+    assert re.findall(r"^\| (The third|Rival \d) \| 0.812 \(0.700 to 0.900\)", card, flags=re.MULTILINE) == [
+        "The third", "Rival 0", "Rival 1", "Rival 2", "Rival 4",
+    ]  # fmt: skip
+
+
 def test_card_escapes_what_comes_from_outside() -> None:
     table = Table(["Group", "Rows"], [["a|b\n# heading", 3]])
     facts = CardFacts("Widgets", EVIL, fairness=[table, "[link](http://evil)"], reproduce="```\n# run")
     card = model_card(facts, summary(), TITLES)
     assert "<script>" not in card
-    assert "a\\|b \\# heading" in card
+    assert "a\\|b (\\# heading)" in card
     assert "[link](" not in card
     assert "\n    ```\n    # run" in card
