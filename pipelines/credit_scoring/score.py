@@ -27,6 +27,7 @@ from shared.evaluation.calibration import (
 )
 from shared.interpretability.attribution import Attribution
 from shared.interpretability.deep_shap import deep_shap
+from shared.publishing.bundle_files import read_config
 
 if TYPE_CHECKING:
     from shared.publishing.bundle import Bundle
@@ -82,7 +83,7 @@ class Scorer:
         """Reads what `save` wrote; the folder of a verified bundle has the same files."""
         from safetensors.torch import load_file
 
-        config = CreditConfig.model_validate_json((folder / "config.json").read_text())
+        config = read_config(folder, CreditConfig)
         features = Features.load(folder / "features")
         network = CreditNetwork(features, config.model)
         network.load_state_dict(load_file(folder / "model.safetensors"))

@@ -8,6 +8,8 @@ Kind = Literal[
     "popularity", "item_knn", "ease", "ials", "mf", "gmf", "mlp", "neumf_scratch", "neumf", "hybrid"
 ]
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
 NEURAL: tuple[Kind, ...] = ("gmf", "mlp", "neumf_scratch", "neumf", "hybrid")
 
 
@@ -54,22 +56,30 @@ class LinearConfig(_Section):
     """The alternatives without a network. Every tuple is a grid that the validation part chooses from."""
 
     ease_regularisation: tuple[Positive, ...] = Field(
-        (100.0, 300.0, 1000.0), description="L2 on item weights"
+        (100.0, 300.0, 1000.0), min_length=1, description="L2 on item weights"
     )
     ease_max_items: int = Field(
         12_000, ge=10, description="larger catalogues get no EASE: its matrix is items x items, twice"
     )
-    knn_neighbours: tuple[int, ...] = Field((50, 200), description="most similar items kept for each item")
-    knn_target_exponent: tuple[float, ...] = Field(
-        (0.0, 0.25, 0.5), description="how far a popular item is discounted as a neighbour; 0.5: cosine"
+    knn_neighbours: tuple[Count, ...] = Field(
+        (50, 200), min_length=1, description="most similar items kept for each item"
     )
-    knn_user_exponent: tuple[float, ...] = Field(
-        (0.0, 0.5, 1.0), description="how far the common users who had much are discounted; 1: random walk"
+    knn_target_exponent: tuple[NotNegative, ...] = Field(
+        (0.0, 0.25, 0.5),
+        min_length=1,
+        description="how far popular items are discounted; 0.5: cosine",
+    )
+    knn_user_exponent: tuple[NotNegative, ...] = Field(
+        (0.0, 0.5, 1.0),
+        min_length=1,
+        description="how far common users who had much are discounted; 1: random walk",
     )
     ials_factors: int = Field(64, ge=2, le=512, description="latent factors")
-    ials_regularisation: tuple[Positive, ...] = Field((0.001, 0.005), description="L2, scaled by frequency")
+    ials_regularisation: tuple[Positive, ...] = Field(
+        (0.001, 0.005), min_length=1, description="L2, scaled by frequency"
+    )
     ials_unobserved_weight: tuple[Positive, ...] = Field(
-        (0.02, 0.1, 0.5), description="weight of what was not seen"
+        (0.02, 0.1, 0.5), min_length=1, description="weight of what was not seen"
     )
     ials_sweeps: int = Field(10, ge=1, description="alternations between users and items")
 
@@ -79,7 +89,7 @@ class NetworkConfig(_Section):
 
     mf_factors: int = Field(64, ge=1, le=1024, description="latent factors of the matrix factorisation")
     gmf_factors: int = Field(16, ge=1, le=512, description="factors of the generalised matrix factorisation")
-    tower: tuple[int, ...] = Field(
+    tower: tuple[Count, ...] = Field(
         (64, 32, 16), min_length=2, description="widths of the MLP, from both embeddings side by side up"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden units silenced in training")
@@ -98,13 +108,13 @@ class TrainingConfig(_Section):
     epochs: int = Field(20, ge=1, description="passes over the positives at most")
     batch_size: int = Field(2048, ge=8, description="samples a step, positives and negatives together")
     learning_rate: float = Field(5e-3, gt=0, description="of Adam")
-    weight_decay: tuple[float, ...] = Field(
+    weight_decay: tuple[NotNegative, ...] = Field(
         (0.1,), min_length=1, description="grid: decoupled decay of embeddings and tower"
     )
     num_negatives: int = Field(
         4, ge=1, le=256, description="unseen items drawn for each positive, anew each epoch"
     )
-    mf_weight_decay: tuple[float, ...] = Field(
+    mf_weight_decay: tuple[NotNegative, ...] = Field(
         (0.03, 0.1), min_length=1, description="grid for the matrix factorisation"
     )
     mf_num_negatives: int = Field(

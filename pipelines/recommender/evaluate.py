@@ -270,10 +270,10 @@ def mean_metrics(result: Tested, config: RecommenderConfig) -> dict[str, Any]:
 
 def not_trained(catalogue: Catalogue, config: RecommenderConfig) -> dict[str, str]:
     """Models that were asked for and are missing in the table, with the reason."""
-    reasons = {}
-    if "hybrid" in config.models and not catalogue.has_attributes:
+    reasons, wanted = {}, {*config.models, config.serving.model}
+    if "hybrid" in wanted and not catalogue.has_attributes:
         reasons["hybrid"] = "there are no attributes of items or users"
-    if "ease" in config.models and catalogue.num_warm > config.linear.ease_max_items:
+    if "ease" in wanted and catalogue.num_warm > config.linear.ease_max_items:
         reasons["ease"] = (
             f"its matrix of {catalogue.num_warm:,} x {catalogue.num_warm:,} items is over the limit"
         )

@@ -52,7 +52,7 @@ def explain_first(scorer: Scorer, audience: Audience) -> Explained:
     """What the score of each user's best unseen item rests on. Values of shape (users, longest history)."""
     users = scorer.users(audience)
     memory = scorer.config.evaluation.memory_mb
-    items = top_items(scorer.ranker, users, audience.histories, 1, memory_mb=memory).items[:, 0]
+    items = top_items(scorer.ranker, users, audience.seen, 1, memory_mb=memory).items[:, 0]
     found = scorer.ranker.contributions(users, items[:, None])
     scores = _scores_of(scorer.ranker, users, items)
     attribution = Attribution(
@@ -182,7 +182,7 @@ def _places(scorer: Scorer, histories: Histories, explained: Explained) -> Tenso
         for rows in torch.arange(len(histories)).split(64):
             scores = scorer.ranker.scores(users.select(rows))
             own = scores.gather(1, explained.items[rows, None])
-            explained.audience.histories.select(rows).mask_(scores)
+            explained.audience.seen.select(rows).mask_(scores)
             found.append((scores >= own).sum(1))  # its own score is among them
     return torch.cat(found)
 

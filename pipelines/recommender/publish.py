@@ -54,7 +54,7 @@ def headline_per_user(scorer: Scorer, before: pl.DataFrame, test: pl.DataFrame) 
     audience = scorer.audience(histories)
     relevant = scorer.catalogue.relevant_to(index_of(audience.ids, test["user_id"]), test, len(audience))
     memory = scorer.config.evaluation.memory_mb
-    judged = judge(scorer.ranker, scorer.users(audience), audience.histories, relevant, 20, memory_mb=memory)
+    judged = judge(scorer.ranker, scorer.users(audience), audience.seen, relevant, 20, memory_mb=memory)
     usable = audience.histories.first_items(scorer.ranker.num_items).counts > 0
     tested = (relevant.counts > 0).numpy()
     ndcg = per_user(judged, relevant, (20,))[HEADLINE] * usable.numpy()

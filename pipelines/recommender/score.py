@@ -20,11 +20,12 @@ from pipelines.recommender.linear import Popularity
 from pipelines.recommender.ranker import Ranker, Users
 from pipelines.recommender.ranking import top_items
 from shared.contracts.contract import load
+from shared.publishing.bundle_files import read_config
 
 if TYPE_CHECKING:
     from shared.publishing.bundle import Bundle
 
-OUTPUT_CONTRACT = "recommendations"
+INPUT_CONTRACT = "interactions"
 _USERS_AT_ONCE = 2048
 _TITLE_LENGTH = 80
 
@@ -33,11 +34,13 @@ _TITLE_LENGTH = 80
 class Audience:
     """Users to serve.
 
-    ids: their names. histories: what they had, given now or known from training. known: bool of shape (users,),
-    whether the trained vector stands for exactly this history. index: in the catalogue, -1 for a new user.
+    ids: their names. seen: all that they had, given now or known from training. histories: the part of it that counts,
+    which leaves out what was rated below `data.min_rating`. known: bool of shape (users,), whether the trained vector
+    stands for exactly this history. index: in the catalogue, -1 for a new user.
     """
 
     ids: pl.Series
+    seen: Histories
     histories: Histories
     known: Tensor
     index: Tensor
@@ -48,7 +51,11 @@ class Audience:
     def select(self, rows: Tensor) -> "Audience":
         """Some of these users."""
         return Audience(
-            self.ids[rows.numpy()], self.histories.select(rows), self.known[rows], self.index[rows]
+            self.ids[rows.numpy()],
+            self.seen.select(rows),
+            self.histories.select(rows),
+            self.known[rows],
+            self.index[rows],
         )
 
     def slices(self, size: int) -> Iterator["Audience"]:
@@ -90,7 +97,7 @@ class Scorer:
         )
         past = load_file(features / "past.safetensors")
         return cls(
-            config=RecommenderConfig.model_validate_json((folder / "config.json").read_text()),
+            config=read_config(folder, RecommenderConfig),
             kind=structure["kind"],
             ranker=ranker,
             catalogue=catalogue,
@@ -108,11 +115,20 @@ class Scorer:
         ids = interactions["user_id"].unique().sort()
         rows = torch.from_numpy(ids.search_sorted(interactions["user_id"]).to_numpy().astype("int64"))
         given = self.catalogue.histories_of(rows, interactions, len(ids))
+        liked = torch.where(torch.from_numpy(self._counts(interactions).to_numpy(writable=True)), rows, -1)
         index = self.catalogue.user_index(ids)
         before = self.past.select(index.clamp(min=0))
         before = before.keeping(torch.repeat_interleave(index >= 0, before.counts))
-        new = given.keeping(~before.contain_pairs(given))
-        return Audience(ids, before.union(new), (index >= 0) & (new.counts == 0), index)
+        counted = self.catalogue.histories_of(liked, interactions, len(ids))
+        new = counted.keeping(~before.contain_pairs(counted))
+        known = (index >= 0) & (new.counts == 0)
+        return Audience(ids, before.union(given), before.union(new), known, index)
+
+    def _counts(self, interactions: pl.DataFrame) -> pl.Series:
+        """Which rows say that a user wanted the item: those that training would have used."""
+        if self.config.data.min_rating is None or "rating" not in interactions.columns:
+            return pl.repeat(True, len(interactions), eager=True)
+        return (interactions["rating"] >= self.config.data.min_rating).fill_null(False)
 
     def users(self, audience: Audience) -> Users:
         """As the model sees them: trained vectors where nothing has changed, folded-in ones elsewhere."""
@@ -137,7 +153,7 @@ class Scorer:
         frame = pl.concat(parts) if parts else self._recommend(self.audience(interactions))
         return frame.with_columns(
             model_version=pl.lit(self.version),
-            contract=pl.lit(load(OUTPUT_CONTRACT).id_version),
+            contract=pl.lit(load(INPUT_CONTRACT).id_version),
             scored_at=pl.lit(scored_at),
         )
 
@@ -153,7 +169,7 @@ class Scorer:
 
     def _lists(self, ranker: Ranker, users: Users, audience: Audience, *, fallback: bool) -> pl.DataFrame:
         top_n, memory = self.config.serving.top_n, self.config.evaluation.memory_mb
-        ranked = top_items(ranker, users, audience.histories, top_n, memory_mb=memory)
+        ranked = top_items(ranker, users, audience.seen, top_n, memory_mb=memory)
         there = ranked.scores > -torch.inf
         row, place = there.nonzero(as_tuple=True)
         items = ranked.items[row, place]

@@ -5,8 +5,8 @@ from pathlib import Path
 from pipelines.recommender.data import read_histories
 from pipelines.recommender.explain import contribution_table
 from pipelines.recommender.monitor import monitored
-from pipelines.recommender.score import OUTPUT_CONTRACT, Scorer
-from pipelines.recommender.steps import INPUT_CONTRACT, PIPELINE
+from pipelines.recommender.score import INPUT_CONTRACT, Scorer
+from pipelines.recommender.steps import PIPELINE
 from shared.contracts.contract import load
 from shared.contracts.table import check_table
 from shared.data.tables import write_table
@@ -14,6 +14,8 @@ from shared.monitoring.drift import drift
 from shared.monitoring.profile import ReferenceProfile
 from shared.orchestration.scoring import ScoreSummary, beside, require_input_untouched, written
 from shared.publishing.registry import Registry
+
+OUTPUT_CONTRACT = "recommendations"
 
 
 def score_table(input_path: Path, output_path: Path, *, version: str, explain: bool) -> ScoreSummary:
@@ -34,9 +36,12 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
     valid = checked.require()
     recommendations = check_table(scorer.score(valid), load(OUTPUT_CONTRACT)).require()
     write_table(recommendations, output_path)
-    profile = ReferenceProfile.from_json(bundle.json("profile.json"))
+    drifted: list[str] = []
+    alarm = False
     observed, best = monitored(scorer, scorer.audience(valid), recommendations)
-    report = drift(profile, observed, best)
+    if len(observed):  # without anybody who is served personally there is nothing to compare
+        report = drift(ReferenceProfile.from_json(bundle.json("profile.json")), observed, best)
+        alarm, drifted = report.drifted, list(report.drifted_columns)
     return ScoreSummary(
         pipeline=PIPELINE,
         version=str(found.version),
@@ -53,5 +58,5 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
         explanations=written(contribution_table(scorer, valid, recommendations), explanations)
         if explain
         else None,
-        drift={"drifted": report.drifted, "columns": list(report.drifted_columns)},
+        drift={"drifted": alarm, "columns": drifted},
     )

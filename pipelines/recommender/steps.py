@@ -20,7 +20,7 @@ from pipelines.recommender.prepare import prepare
 from pipelines.recommender.protocol import audit_division, divide
 from pipelines.recommender.ranker import Ranker
 from pipelines.recommender.report import run_report
-from pipelines.recommender.score import Scorer
+from pipelines.recommender.score import INPUT_CONTRACT, Scorer
 from pipelines.recommender.train import Judge, Trainer
 from pipelines.recommender.truth import likeness, oracle
 from shared.contracts.contract import load
@@ -38,8 +38,7 @@ from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
 
 PIPELINE = "recommender"
-INPUT_CONTRACT = "interactions"
-_PROFILE_USERS = 10_000  # whose lists are the reference for drift
+_PROFILE_USERS = 2000  # whose lists are the reference for drift
 
 
 class Ingested(Handle):
@@ -125,6 +124,10 @@ def train(ingested: Ingested, parts: Parts, config: RecommenderConfig) -> Fitted
     """Choose every model's knobs on validation, then fit it again on all that came before the test part."""
     store, run = default_store(), current_run()
     catalogue = _catalogue(ingested, parts)
+    if reason := protocol.not_trained(catalogue, config).get(config.serving.model):
+        raise RequestError(
+            f"Expected a serving.model that can be trained here. Received {config.serving.model}: {reason}."
+        )
     training, validation = (catalogue.histories(store.frame(ref)) for ref in (parts.train, parts.validation))
     everything = training.union(validation)
     judge = Judge.of(
@@ -157,9 +160,6 @@ def train(ingested: Ingested, parts: Parts, config: RecommenderConfig) -> Fitted
             models[kind] = store.put_tree(folder)
         run.say(f"    {rankers.TITLES[kind]:<28} validation NDCG@20 {chosen.best.ndcg:.4f}")
     asked = config.serving.model
-    if asked != "auto" and asked not in models:
-        reason = protocol.not_trained(catalogue, config).get(asked, "it was not trained")
-        raise RequestError(f"Expected a serving.model that can be trained here. Received {asked}: {reason}.")
     served = protocol.best_of(list(models), selection) if asked == "auto" else asked
     return Fitted(models=models, selection=store.put_json(plain(selection)), served=served)
 
@@ -276,12 +276,11 @@ def assemble(
         summary = first_summary(
             ingested.source.name, ingested.contract, _rows(ingested, parts), evidence, config
         )
-        served_users = _before(parts).filter(
-            pl.col("user_id").is_in(evidence.users["user_id"].head(_PROFILE_USERS).implode())
-        )
-        profile = reference_profile(
-            *monitored(scorer, scorer.audience(served_users), scorer.score(served_users))
-        )
+        # with their tested interactions, as the tables have them that will be served
+        users = evidence.users["user_id"].head(_PROFILE_USERS)
+        everything = pl.concat([_before(parts), store.frame(parts.test)])
+        served = everything.filter(pl.col("user_id").is_in(users.implode()))
+        profile = reference_profile(*monitored(scorer, scorer.audience(served), scorer.score(served)))
         folder = scratch / "bundle"
         write_bundle(
             folder,

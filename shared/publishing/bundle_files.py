@@ -3,8 +3,11 @@
 import os
 import re
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
-from shared.errors import FieldworkError
+from pydantic import BaseModel, ValidationError
+
+from shared.errors import FieldworkError, RequestError
 
 MANIFEST = "manifest.json"
 ALLOWED_SUFFIXES = frozenset(
@@ -28,6 +31,21 @@ _SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@=+ -]{0,120}")
 # archive, and npy files may hold one behind their header.
 _PICKLE_HEAD = re.compile(rb"\x80[\x02-\x09]")
 _ARCHIVE_HEADS = (b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
+
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def read_config(folder: Path, kind: type[Config]) -> Config:
+    """The `config.json` of a model's folder. Raises RequestError for one that this release does not understand."""
+    try:
+        return kind.model_validate_json((folder / "config.json").read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RequestError(
+            f"The model was trained by a release with other settings ({place}: {first['msg']}). Train it again."
+        ) from error
 
 
 def safe_name(name: str) -> str:

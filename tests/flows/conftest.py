@@ -1,24 +1,75 @@
-"""What the tests of the flows have in common: the command, and new applications."""
+"""What the tests of the flows have in common: how each pipeline is run in seconds, and new rows for it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 import pytest
 
 
+def settings(*changes: str) -> tuple[str, ...]:
+    """`key=value` as options of the command."""
+    return tuple(part for change in changes for part in ("--set", change))
+
+
+@dataclass(frozen=True)
+class Commands:
+    """How the tests run one pipeline.
+
+    little_evidence: options with which everything runs and the evidence is small, for tests that are not about it.
+    long_epochs: so many train for seconds.
+    """
+
+    pipeline: str
+    contract: str
+    little_evidence: tuple[str, ...]
+    long_epochs: int
+
+    @property
+    def tiny(self) -> tuple[str, ...]:
+        """The command that most tests run."""
+        return ("run", self.pipeline, "--preset", "tiny")
+
+
+CREDIT_SCORING = Commands(
+    "credit_scoring",
+    "credit_applications",
+    settings(
+        "evaluation.num_bootstraps=50", "explanation.num_checked=20", "explanation.stability_seeds=0",
+        "explanation.num_recourse=0",
+    ),
+    long_epochs=300,
+)  # fmt: skip
+# One network, which is published: its weights and epochs are those that a test can look at.
+RECOMMENDER = Commands(
+    "recommender",
+    "interactions",
+    settings(
+        "evaluation.num_bootstraps=50", "explanation.num_checked=10", "models=[popularity, gmf]",
+        "serving.model=gmf", "training.patience=null",
+    ),
+    long_epochs=100,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session", params=[CREDIT_SCORING, RECOMMENDER], ids=lambda commands: commands.pipeline)
+def every_pipeline(request: pytest.FixtureRequest) -> Commands:
+    """What must hold for all pipelines alike is tested with each."""
+    commands: Commands = request.param
+    return commands
+
+
 @pytest.fixture(scope="session")
 def tiny() -> Sequence[str]:
-    """The command that most tests run."""
-    return ("run", "credit_scoring", "--preset", "tiny")
+    """The command that most tests of credit scoring run."""
+    return CREDIT_SCORING.tiny
 
 
 @pytest.fixture(scope="session")
 def little_evidence() -> Sequence[str]:
-    """Everything runs, the evidence is small: for tests that are not about the evidence."""
-    return (
-        "--set", "evaluation.num_bootstraps=50", "--set", "explanation.num_checked=20",
-        "--set", "explanation.stability_seeds=0", "--set", "explanation.num_recourse=0",
-    )  # fmt: skip
+    """Options of credit scoring for tests that are not about the evidence."""
+    return CREDIT_SCORING.little_evidence
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +78,27 @@ def applications() -> Callable[..., pl.DataFrame]:
     from pipelines.credit_scoring.generator import generate
 
     return generate
+
+
+@pytest.fixture(scope="session")
+def tiny_recommender() -> Sequence[str]:
+    """The command that most tests of the recommender run: all models."""
+    return RECOMMENDER.tiny
+
+
+@pytest.fixture(scope="session")
+def few_models() -> Sequence[str]:
+    """Options of the recommender for tests that are not about networks: no training by gradient, little evidence."""
+    return settings(
+        "evaluation.num_bootstraps=50", "explanation.num_checked=10", "models=[popularity, item_knn]"
+    )
+
+
+@pytest.fixture(scope="session")
+def generated() -> Any:
+    """Interactions and attributes as `--preset tiny` generates them."""
+    from pipelines.recommender.config import tiny
+    from pipelines.recommender.generator import generate
+
+    data = tiny().data
+    return generate(data.num_users, data.num_items, tiny().seed).tables

@@ -1,17 +1,16 @@
 """Two runs at once in one home, each with its own process, as two people on one machine have them."""
 
 
-def test_two_identical_first_runs_at_once_both_succeed_and_publish_one_version(
-    fieldwork, tiny, little_evidence
-):
-    together = [fieldwork.start(*tiny, *little_evidence, "--json", "-", own_server=True) for _ in range(2)]
+def test_two_identical_first_runs_at_once_both_succeed_and_publish_one_version(fieldwork, every_pipeline):
+    command = (*every_pipeline.tiny, *every_pipeline.little_evidence, "--json", "-")
+    together = [fieldwork.start(*command, own_server=True) for _ in range(2)]
     outcomes = [fieldwork.ended(process).require_success() for process in together]
     documents = [outcome.document for outcome in outcomes]
     assert [document["model"]["version"] for document in documents] == [1, 1]
     assert documents[0]["metrics"] == documents[1]["metrics"]
     assert documents[0]["run_id"] == documents[1]["run_id"]
     listed = fieldwork("models", "list").require_success().stdout
-    assert listed.count("credit_applications@") == 1, listed
+    assert listed.count(f"{every_pipeline.contract}@") == 1, listed
     trained_by = [outcome for outcome in outcomes if "train      reused" not in outcome.stderr]
     assert len(trained_by) == 1, "one trains, the other waits and reuses"
 

@@ -95,7 +95,7 @@ def long_and_short(histories_of, world):
     )
     scorer = Scorer(world.config, "ease", ease, catalogue, histories)
     known = torch.ones(60, dtype=torch.bool)
-    return scorer, Audience(catalogue.users, histories, known, torch.arange(60)), sets
+    return scorer, Audience(catalogue.users, histories, histories, known, torch.arange(60)), sets
 
 
 def test_short_histories_are_checked_whole_beside_long_ones(world, histories_of, monkeypatch):
@@ -170,7 +170,11 @@ def test_a_user_left_with_nothing_is_not_said_to_keep_his_first_item(world, hist
     scorer = world.scorer(kind)
     histories = histories_of([{5}, {20}], len(world.catalogue.items))
     audience = Audience(
-        world.catalogue.users[:2], histories, torch.zeros(2, dtype=torch.bool), torch.tensor([-1, -1])
+        world.catalogue.users[:2],
+        histories,
+        histories,
+        torch.zeros(2, dtype=torch.bool),
+        torch.tensor([-1, -1]),
     )
     for change in counterfactuals(scorer, explain_first(scorer, audience)):
         assert change["rank_after"] > 1
