@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from apps.cli.console import NO_NUMBER, duration, interval, number, plain, table
-from pipelines.catalogue import Pipeline
+from pipelines.catalogue import PIPELINES, Pipeline
 
 Summary = Mapping[str, Any]
+
+_MOST_COLUMNS = 5
 
 
 def show_summary(console: Console, summary: Summary) -> None:
@@ -25,10 +27,15 @@ def show_summary(console: Console, summary: Summary) -> None:
 
 
 def metric_table(summary: Summary) -> Table:
-    """One row per metric of the test part; the model first, then each baseline on the same split."""
+    """One row per metric of the test part; the model first, then each baseline on the same split.
+
+    With more models than a terminal has room for beside each other: one row per model, for the first metrics.
+    """
     metrics = summary["metrics"]
     baselines = summary.get("baselines") or {}
     shown = [name for name in metrics if name.startswith("test/")] or list(metrics)
+    if len(baselines) > _MOST_COLUMNS:
+        return _model_table(summary, _headline_first(summary, shown)[:_MOST_COLUMNS])
     rows = [
         (
             _metric_label(name, metrics[name]),
@@ -39,6 +46,25 @@ def metric_table(summary: Summary) -> Table:
     ]
     columns = (summary["pipeline"], "model", *(name.replace("_", " ") for name in baselines))
     return table(columns, rows, right=columns[1:])
+
+
+def _model_table(summary: Summary, shown: Sequence[str]) -> Table:
+    models = {"model": summary["metrics"], **summary["baselines"]}
+    rows = [
+        (name.replace("_", " "), *(interval(metrics.get(metric) or {}) for metric in shown))
+        for name, metrics in models.items()
+    ]
+    labels = [_metric_label(metric, summary["metrics"][metric]) for metric in shown]
+    return table((summary["pipeline"], *labels), rows, right=tuple(labels))
+
+
+def _headline_first(summary: Summary, names: Sequence[str]) -> list[str]:
+    """The headline metric, then those that have a better direction, then the others."""
+    headlines = [pipeline.headline for pipeline in PIPELINES if pipeline.name == summary["pipeline"]]
+    metrics = summary["metrics"]
+    return sorted(
+        names, key=lambda name: (name not in headlines, metrics[name].get("higher_is_better") is None)
+    )
 
 
 def _metric_label(name: str, metric: Mapping[str, Any]) -> str:

@@ -115,7 +115,7 @@ class TrainingConfig(_Section):
         4, ge=1, le=256, description="unseen items drawn for each positive, anew each epoch"
     )
     mf_weight_decay: tuple[NotNegative, ...] = Field(
-        (0.03, 0.1), min_length=1, description="grid for the matrix factorisation"
+        (0.1,), min_length=1, description="grid for the matrix factorisation"
     )
     mf_num_negatives: int = Field(
         8, ge=1, le=256, description="as num_negatives, for the matrix factorisation"

@@ -98,11 +98,13 @@ def _pass_gate(
 
 def _candidate(bundle: Bundle, version: int, checks: Mapping[str, Check]) -> Candidate:
     facts = bundle.manifest
+    generated = facts.source == SYNTHETIC
     return Candidate(
         contract=facts.contract,
         contract_digest=facts.contract_digest,
-        table=facts.source,
-        generated=facts.source == SYNTHETIC,
+        # real tables grow and stay the same table; generated ones are other worlds
+        table=f"{facts.source} {facts.input_digest[:8]}" if generated else facts.source,
+        generated=generated,
         version=version,
         checks=checks,
     )

@@ -67,6 +67,13 @@ def test_summary_survives_numbers_that_could_not_be_computed(invoke, toy):
     assert "not checked" in result.stdout
 
 
+def test_many_models_stand_below_each_other(invoke, toy):
+    metric = {"value": 0.7, "low": 0.6, "high": 0.8, "higher_is_better": True, "n": 10}
+    toy.changes = {"baselines": {f"baseline_{number}": {"test/roc_auc": metric} for number in range(9)}}
+    lines = invoke("run", "toy_pipeline").stdout.splitlines()
+    assert sum(line.startswith("baseline ") and "0.700 [0.600, 0.800]" in line for line in lines) == 9
+
+
 def test_quiet_run_prints_nothing(invoke, toy):
     result = invoke("run", "toy_pipeline", "--quiet")
     assert (result.exit_code, result.output) == (0, "")
