@@ -2,13 +2,21 @@
 
 import importlib
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
 from shared.orchestration.server import local_server, server_answers
 from shared.training.progress import Progress, RichProgress, SilentProgress
+
+if TYPE_CHECKING:
+    from shared.orchestration.scoring import ScoreSummary
+    from shared.publishing.summary import RunSummary
+
+Config = TypeVar("Config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +103,25 @@ def running(*, use_cache: bool = True, progress: bool = False) -> Iterator[Run]:
         _current.reset(token)
     if run.reused:
         run.say(f"Reused from an earlier run: {', '.join(run.reused)}. --no-cache computes them again.")
+
+
+def run_flow(
+    train: "Callable[[str, Config], RunSummary]",
+    source: str,
+    config: Config,
+    *,
+    use_cache: bool,
+    progress: bool,
+) -> "RunSummary":
+    """Call a training flow directly, with a server at hand; the summary gets the seconds of its steps."""
+    with running(use_cache=use_cache, progress=progress) as this_run:
+        summary = train(source, config)
+        return summary.model_copy(update={"seconds": this_run.seconds})
+
+
+def timed_score(score: "Callable[[], ScoreSummary]") -> "ScoreSummary":
+    """Call a scoring flow directly, with a server at hand; the summary gets the seconds of all of it."""
+    started = time.perf_counter()
+    with running():
+        summary = score()
+    return summary.model_copy(update={"seconds": time.perf_counter() - started})
