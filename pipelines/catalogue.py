@@ -71,6 +71,16 @@ PIPELINES: tuple[Pipeline, ...] = (
         headline="test/roc_auc",
     ),
     Pipeline(
+        name="fraud_detection",
+        title="Fraud detection",
+        question="Which of today's transactions should our analysts look at, and why?",
+        input_contract="card_transactions",
+        output_contract="fraud_alerts",
+        module="pipelines.fraud_detection",
+        sources=("synthetic", "fraud_handbook"),
+        headline="test/average_precision",
+    ),
+    Pipeline(
         name="recommender",
         title="Recommender",
         question="What should we show each user next, and is a neural model worth it here?",

@@ -1,0 +1,155 @@
+"""Where transactions come from: the generator, the public set, a user's own file; all in the contract's shape."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.fraud_detection.config import DataConfig
+from pipelines.fraud_detection.generator import generate
+from pipelines.fraud_detection.public import PUBLIC_FILES, public_file, read_handbook
+from shared.data.column_map import parsed_column_map, require_declared, require_keys, source_columns
+from shared.data.columns import absent
+from shared.data.datasets import locate
+from shared.data.identifiers import ids_as_text
+from shared.data.moments import as_moments
+from shared.data.public_sets import public_sets as known_sets
+from shared.data.tables import read_table
+from shared.errors import RequestError
+
+COLUMNS = (
+    "transaction_id",
+    "time",
+    "customer_id",
+    "terminal_id",
+    "amount",
+    "is_fraud",
+    "label_time",
+    "scenario",
+)
+_IDS = ("transaction_id", "customer_id", "terminal_id")
+_MOMENTS = ("time", "label_time")
+_KEYS = ("time", "customer_id", "terminal_id", "amount")
+_SOURCES = "synthetic, fraud_handbook"
+_TRUTH_VALUES = {"true": "1", "false": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Transactions:
+    """A table in the shape of `card_transactions`, not checked yet; `notes` say in words what was read otherwise."""
+
+    frame: pl.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+def source_paths(source: str, config: DataConfig) -> tuple[Path, ...]:
+    """The files behind a source; none for the generator.
+
+    Raises RequestError for an unknown source, and for settings that only a table of one's own can have.
+    """
+    if source == "synthetic" or source in PUBLIC_FILES:
+        _require_no_own_settings(source, config)
+        return (public_file(source, locate(source)),) if source in PUBLIC_FILES else ()
+    path = Path(source).expanduser()
+    if path.is_file():
+        return (path,)
+    if source in known_sets():
+        raise RequestError(
+            f"Expected a source of card transactions. Received {source}, a data set of another domain.\n"
+            f"There are {_SOURCES}, or the path of your own table."
+        )
+    raise RequestError(
+        f"Expected {_SOURCES} or the path of a table. Received {source!r}: "
+        f"{'a folder' if path.is_dir() else 'there is no such file'}."
+    )
+
+
+def load_transactions(source: str, config: DataConfig, seed: int) -> Transactions:
+    """Transactions from `synthetic`, the public set, or the path of a CSV, Parquet or JSON Lines table.
+
+    Raises RequestError for an unknown source, an unreadable file or a column map that does not fit.
+    """
+    paths = source_paths(source, config)
+    if not paths:
+        return Transactions(generate(config.num_customers, config.num_terminals, config.num_days, seed).frame)
+    if source in PUBLIC_FILES:
+        return Transactions(read_handbook(paths[0]))
+    raw = read_table(paths[0])
+    names = config.columns or {}
+    require_declared(raw, names)
+    used = {*source_columns(raw, names, COLUMNS).values(), *config.categories}
+    ignored = sorted(set(raw.columns) - used)
+    transactions = _in_contract_shape(raw, config)
+    notes = (f"Columns that are not used: {', '.join(ignored)}.",) if ignored else ()
+    return Transactions(transactions.frame, (*transactions.notes, *notes))
+
+
+def read_to_score(path: Path, config: DataConfig) -> Transactions:
+    """Transactions to score, in the form of the training table or already in the contract's columns; not checked yet.
+
+    Raises RequestError for a file that cannot be read and for columns that are not there.
+    """
+    return _in_contract_shape(read_table(path), config)
+
+
+def parse_column_map(value: Any) -> dict[str, str]:
+    """The configuration key `data.columns`, see `parsed_column_map`. Raises RequestError."""
+    return parsed_column_map(value, COLUMNS)
+
+
+def _require_no_own_settings(source: str, config: DataConfig) -> None:
+    given = [name for name in ("columns", "categories") if getattr(config, name)]
+    if given:
+        raise RequestError(
+            f"Expected data.{given[0]} with a table of your own. Received it with {source}: leave it out."
+        )
+
+
+def _in_contract_shape(raw: pl.DataFrame, config: DataConfig) -> Transactions:
+    """Selects and names the contract's columns. Judging values is the contract's part: none is dropped or emptied."""
+    sources = source_columns(raw, config.columns or {}, COLUMNS)
+    require_keys(raw, sources, _KEYS)
+    columns = {name: raw[source].alias(name) for name, source in sources.items()}
+    for name in columns.keys() & set(_IDS):
+        columns[name] = ids_as_text(columns[name])
+    for name in columns.keys() & set(_MOMENTS):
+        columns[name] = as_moments(columns[name], config.time_unit)
+    if "is_fraud" in columns:
+        columns["is_fraud"] = _labels(columns["is_fraud"])
+    frame = pl.DataFrame([*columns.values(), *_categories(raw, config, sources)])
+    if "transaction_id" in columns:
+        return Transactions(frame)
+    numbers = pl.Series("transaction_id", [f"row-{number}" for number in range(1, raw.height + 1)])
+    return Transactions(
+        frame.insert_column(0, numbers),
+        ("The table names no transaction id: transactions are called by the number of their row.",),
+    )
+
+
+def _labels(values: pl.Series) -> pl.Series:
+    """True and False, as CSV files of pandas spell them, are 1 and 0; NaN is how it writes that none is there."""
+    if values.dtype.is_float():
+        return values.fill_nan(None)
+    if values.dtype != pl.String:
+        return values
+    return values.str.strip_chars().str.to_lowercase().replace(_TRUTH_VALUES)
+
+
+def _categories(raw: pl.DataFrame, config: DataConfig, sources: dict[str, str]) -> list[pl.Series]:
+    """The declared categories as text; whole numbers are codes."""
+    categories = []
+    for name in config.categories:
+        if name not in raw.columns:
+            raise RequestError(f"data.categories: {absent(name, raw.columns)}")
+        if name in COLUMNS or name in sources.values():
+            raise RequestError(
+                f"data.categories: Expected columns with no other part to play. Received {name}: leave it out."
+            )
+        values = raw[name].cast(pl.String) if raw[name].dtype == pl.Boolean else ids_as_text(raw[name])
+        if values.dtype not in (pl.String, pl.Null):
+            raise RequestError(
+                f"data.categories: Expected text, whole numbers or truth values. Received {raw[name].dtype} in {name}."
+            )
+        categories.append(values.cast(pl.String))
+    return categories

@@ -1,0 +1,65 @@
+"""A table of transactions in, alerts out: what `fieldwork score`, schedules and the API run."""
+
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.fraud_detection.data import read_to_score
+from pipelines.fraud_detection.score import INPUT_CONTRACT, OUTPUT_CONTRACT, Scorer
+from pipelines.fraud_detection.steps import PIPELINE
+from shared.contracts.contract import load
+from shared.contracts.table import check_table
+from shared.data.tables import write_table
+from shared.monitoring.drift import drift
+from shared.monitoring.profile import ReferenceProfile
+from shared.orchestration.scoring import ScoreSummary, beside, require_input_untouched, written
+from shared.publishing.registry import Registry
+
+
+def score_table(input_path: Path, output_path: Path, *, version: str, explain: bool) -> ScoreSummary:
+    """Score the transactions of a table; rows that break the contract go to `<output>.quarantine.parquet`.
+
+    With `explain`, alerts get their reasons, and `<output>.explanations.parquet` holds what each feature adds to the
+    score of each alert. Raises RequestError when the table as a whole breaks the contract, when there is no such model,
+    or when one of these files would be written over the input.
+    """
+    quarantine, explanations = (beside(output_path, what) for what in ("quarantine", "explanations"))
+    require_input_untouched(input_path, output_path, quarantine, explanations)
+    registry = Registry()
+    found = registry.version(PIPELINE, version)
+    bundle = registry.bundle(PIPELINE, found.version)
+    scorer = Scorer.from_bundle(bundle, str(found.version))
+    transactions = read_to_score(input_path, scorer.config.data)
+    checked = check_table(transactions.frame, load(INPUT_CONTRACT))
+    valid = checked.require()
+    alerts = check_table(scorer.score(valid, explain=explain), load(OUTPUT_CONTRACT)).require()
+    write_table(alerts, output_path)
+    profile = ReferenceProfile.from_json(bundle.json("profile.json"))
+    features = scorer.features_of(valid)
+    report = drift(profile, features.select(scorer.scaling.names), alerts["score"].to_numpy())
+    return ScoreSummary(
+        pipeline=PIPELINE,
+        version=str(found.version),
+        contract=load(INPUT_CONTRACT).id_version,
+        rows={
+            "in": transactions.frame.height,
+            "quarantined": checked.quarantined.height,
+            "scored": alerts.height,
+            "alerts": int(alerts["alert"].sum()),
+        },
+        output=str(output_path),
+        quarantine=written(checked.quarantined, quarantine),
+        explanations=written(_contributions(scorer, features.filter(alerts["alert"])), explanations)
+        if explain
+        else None,
+        drift={"drifted": report.drifted, "columns": list(report.drifted_columns)},
+    )
+
+
+def _contributions(scorer: Scorer, features: pl.DataFrame) -> pl.DataFrame:
+    """transaction_id, and for each feature what it adds to the score."""
+    if features.is_empty():
+        return features.select("transaction_id")
+    attribution = scorer.explain(features)
+    columns = {name: attribution.values[:, at] for at, name in enumerate(attribution.names)}
+    return pl.DataFrame({"transaction_id": features["transaction_id"], **columns})

@@ -1,0 +1,362 @@
+"""The steps of the flows: each takes references and configuration, and returns references."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from pipelines.fraud_detection import evaluate as protocol_of_test
+from pipelines.fraud_detection import explain as explanations
+from pipelines.fraud_detection.audit import audit_folds
+from pipelines.fraud_detection.card import run_model_card
+from pipelines.fraud_detection.config import DataConfig, FeatureConfig, FraudConfig, ProtocolConfig
+from pipelines.fraud_detection.data import load_transactions, source_paths
+from pipelines.fraud_detection.evidence import EvidenceDocuments, first_summary
+from pipelines.fraud_detection.features import compute_features, feature_names
+from pipelines.fraud_detection.labels import has_labels
+from pipelines.fraud_detection.leakage import leakage
+from pipelines.fraud_detection.protocol import Fold, Parts, divide, folds, unlabelled_periods
+from pipelines.fraud_detection.report import run_report
+from pipelines.fraud_detection.score import INPUT_CONTRACT, Scorer
+from pipelines.fraud_detection.train import MIN_FRAUDS, Trainer, can_be_supervised, not_known_as_fraud
+from shared.contracts.contract import load
+from shared.contracts.table import check_table
+from shared.data.files import scratch_folder, sha256_file
+from shared.data.home import home
+from shared.data.store import Ref, default_store
+from shared.monitoring.profile import reference_profile
+from shared.orchestration.run import current_run
+from shared.orchestration.step import checkpoint_folder, code_digest, step
+from shared.orchestration.stored import Evidence, Handle, Source, restored
+from shared.publishing.bundle import BundleFacts, write_bundle
+from shared.publishing.plain import plain
+from shared.training.runtime import single_thread
+
+PIPELINE = "fraud_detection"
+
+
+class Ingested(Handle):
+    """Transactions that keep the contract, with what did not."""
+
+    source: Source
+    table: Ref
+    quarantine: Ref | None
+    contract: str
+    contract_digest: str
+    rows_in: int
+    quarantined: int
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+class Featured(Handle):
+    """The table with features beside its columns."""
+
+    table: Ref
+    names: tuple[str, ...]
+    labelled: bool
+
+
+class FoldDays(Handle):
+    """Days of a fold, midnights in UTC, and its transactions."""
+
+    train_start: datetime
+    train_end: datetime
+    test_start: datetime
+    test_end: datetime
+    train: Ref
+    test: Ref
+
+
+class FoldParts(FoldDays):
+    """A fold with its validation fold."""
+
+    validation: FoldDays
+
+
+class Divided(Handle):
+    """All folds, oldest first, and what the leak audit said of them."""
+
+    folds: tuple[FoldParts, ...]
+    with_head: bool
+    method: str
+    audit: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+class Fitted(Handle):
+    """The scorer of each fold as a stored folder, and the record of its training. The last one is served."""
+
+    scorers: tuple[Ref, ...]
+    records: Ref
+
+
+def identify(source: str, config: DataConfig) -> Source:
+    """The source with the digest of all its files."""
+    digests = [sha256_file(path) for path in source_paths(source, config)]
+    return Source(name=source, sha256="+".join(digests))
+
+
+@step(retries=2)
+def ingest(source: Source, config: DataConfig, seed: int) -> Ingested:
+    """Read the source and hold every row against the contract; broken rows go to quarantine."""
+    transactions = load_transactions(source.name, config, seed)
+    contract = load(INPUT_CONTRACT)
+    checked = check_table(transactions.frame, contract)
+    valid = checked.require()
+    notes = [*transactions.notes]
+    notes += [f"Quarantine: {item.column} {item.rule}, {item.count} rows." for item in checked.violations]
+    store = default_store()
+    return Ingested(
+        source=source,
+        table=store.put_frame(valid),
+        quarantine=store.put_frame(checked.quarantined) if checked.quarantined.height else None,
+        contract=contract.id_version,
+        contract_digest=contract.digest,
+        rows_in=transactions.frame.height,
+        quarantined=checked.quarantined.height,
+        notes=tuple(notes),
+        warnings=tuple(_missing_labels(valid)),
+    )
+
+
+def _missing_labels(frame: pl.DataFrame) -> Iterator[str]:
+    for period in unlabelled_periods(frame):
+        yield (
+            f"From {period.first_day:%Y-%m-%d} to {period.last_day:%Y-%m-%d} there are {period.num_transactions:,} "
+            "transactions and no fraud: their labels are missing, and models learn them as genuine. Set is_fraud to "
+            "null there."
+        )
+
+
+@step()
+def featurise(ingested: Ingested, config: FeatureConfig) -> Featured:
+    """What was known of each transaction when it came in."""
+    store = default_store()
+    frame = store.frame(ingested.table)
+    labelled = has_labels(frame)
+    features = compute_features(frame, config, labelled)
+    table = pl.concat([frame, features.drop("transaction_id", "amount")], how="horizontal")
+    if "is_fraud" not in table.columns:
+        table = table.with_columns(is_fraud=pl.lit(None, dtype=pl.Int64))
+    return Featured(table=store.put_frame(table), names=feature_names(config, labelled), labelled=labelled)
+
+
+@step()
+def split(featured: Featured, config: ProtocolConfig, features: FeatureConfig, use_head: bool) -> Divided:
+    """Prequential folds with the wait for labels between training and test; then look for leaks in them."""
+    table = default_store().frame(featured.table)
+    delay = features.label_delay_days
+    parts = [divide(table, fold, delay) for fold in folds(table["time"], config, delay)]
+    audit = audit_folds(parts, table, table, features).require()
+    enough = all(can_be_supervised(one) for one in parts)
+    notes = []
+    if featured.labelled and use_head and not enough:
+        notes.append(
+            f"A training or validation week has fewer than {MIN_FRAUDS} known frauds or genuine transactions: no model "
+            "with labels is trained, and the autoencoder is served."
+        )
+    method = (
+        f"{config.num_folds} prequential {'fold' if config.num_folds == 1 else 'folds'}: {config.train_days} days of "
+        f"training, {delay} days until labels are known, {config.test_days} days of test without cards known to be "
+        "compromised"
+    )
+    return Divided(
+        folds=tuple(_stored(one) for one in parts),
+        with_head=featured.labelled and use_head and enough,
+        method=method,
+        audit=audit.to_json(),
+        notes=tuple(notes),
+    )
+
+
+def _stored(parts: Parts) -> FoldParts:
+    assert parts.validation is not None
+    days = _stored_days(parts)
+    return FoldParts(**days.model_dump(), validation=_stored_days(parts.validation))
+
+
+def _stored_days(parts: Parts) -> FoldDays:
+    store, fold = default_store(), parts.fold
+    return FoldDays(
+        train_start=fold.train_start,
+        train_end=fold.train_end,
+        test_start=fold.test_start,
+        test_end=fold.test_end,
+        train=store.put_frame(parts.train),
+        test=store.put_frame(parts.test),
+    )
+
+
+def read_parts(stored: FoldDays) -> Parts:
+    """The transactions of a stored fold."""
+    store = default_store()
+    fold = Fold(stored.train_start, stored.train_end, stored.test_start, stored.test_end)
+    validation = read_parts(stored.validation) if isinstance(stored, FoldParts) else None
+    return Parts(fold, store.frame(stored.train), store.frame(stored.test), validation)
+
+
+@step()
+def train(ingested: Ingested, featured: Featured, divided: Divided, config: FraudConfig) -> Fitted:
+    """Fit the networks of every fold anew."""
+    store, run, folder = default_store(), current_run(), checkpoint_folder()
+    scorers, records = [], []
+    for number, stored in enumerate(divided.folds):
+        parts = read_parts(stored)
+        place = None if folder is None else folder / f"fold-{number}"
+        fitted = Trainer(config, featured.names, place, run.bar()).fit_fold(
+            parts, with_head=divided.with_head
+        )
+        usual = explanations.usual_rows(
+            not_known_as_fraud(parts.train), featured.names, config.explanation.num_background, config.seed
+        )
+        last = number == len(divided.folds) - 1
+        history = _history(store.frame(ingested.table), stored, config.features, keep=last)
+        scorer = Scorer.of(fitted, usual, history, config, labelled=featured.labelled)
+        with scratch_folder(home().cache) as scratch:
+            scorer.save(scratch)
+            scorers.append(store.put_tree(scratch))
+        records.append(fitted.record)
+        run.say(f"    fold {number + 1} of {len(divided.folds)}, test from {stored.test_start:%Y-%m-%d} on")
+    return Fitted(scorers=tuple(scorers), records=store.put_json(plain(records)))
+
+
+def _history(frame: pl.DataFrame, fold: FoldParts, config: FeatureConfig, *, keep: bool) -> pl.DataFrame:
+    """What features of the fold's test and of all that comes later look back on; nothing for folds not served."""
+    reach = timedelta(days=config.windows_days[-1] + config.label_delay_days)
+    names = ("transaction_id", "time", "customer_id", "terminal_id", "amount", "is_fraud", "label_time")
+    columns = [name for name in names if name in frame.columns]
+    return frame.select(columns).filter(pl.lit(keep) & (pl.col("time") > fold.test_start - reach))
+
+
+@step()
+def evaluate(featured: Featured, divided: Divided, fitted: Fitted, config: FraudConfig) -> Evidence:
+    """Every model scores the test of every fold, once."""
+    store, predictions = default_store(), []
+    for number, (stored, ref) in enumerate(zip(divided.folds, fitted.scorers, strict=True), start=1):
+        with opened(ref) as scorer:
+            train, test = store.frame(stored.train), store.frame(stored.test)
+            predictions.append(
+                protocol_of_test.predict_fold(scorer, train, test, number, with_head=divided.with_head)
+            )
+    table = pl.concat(predictions)
+    document, daily = protocol_of_test.evaluation_document(table, config, with_head=divided.with_head)
+    document["leakage"] = None
+    if divided.with_head:
+        whole = store.frame(featured.table)
+        document["leakage"] = leakage(whole, read_parts(divided.folds[-1]), featured.names, config)
+    document["daily"] = store.put_frame(daily).model_dump(mode="json")
+    return Evidence(document=store.put_json(plain(document)), table=store.put_frame(table))
+
+
+@step()
+def explain(
+    ingested: Ingested, featured: Featured, divided: Divided, fitted: Fitted, config: FraudConfig
+) -> Evidence:
+    """Explain test transactions of the served model, and check the explanations."""
+    store = default_store()
+    test = store.frame(divided.folds[-1].test)
+    with opened(fitted.scorers[-1]) as scorer:
+        rows = explanations.rows_to_check(scorer, test, config.explanation.num_checked)
+        attribution = explanations.checked_explanation(scorer, rows, seed=config.seed)
+        errors = scorer.errors(rows)
+        document = {
+            "attribution": attribution.to_json(),
+            "error_sum_gap": float(abs(errors.sum(1) - scorer.anomalies(rows)).max()),
+            "sampling": explanations.sampling_agreement(scorer, rows, seed=config.seed),
+            "planted": explanations.planted_anomalies(scorer, not_known_as_fraud(test), seed=config.seed),
+            "truth": explanations.family_agreement(scorer, test)
+            if ingested.source.generated
+            else None,
+            "examples": explanations.examples(scorer, rows, attribution),
+        }
+    columns = {name: attribution.values[:, at] for at, name in enumerate(attribution.names)}
+    columns |= {f"{name}/value": rows[name].to_numpy() for name in attribution.names}
+    table = pl.DataFrame({"transaction_id": rows["transaction_id"], **columns})
+    return Evidence(document=store.put_json(plain(document)), table=store.put_frame(table))
+
+
+@contextmanager
+def opened(stored: Ref) -> Iterator[Scorer]:
+    """A stored scorer, read from a scratch folder."""
+    with restored(stored) as folder, single_thread():
+        yield Scorer.load(folder)
+
+
+@step()
+def assemble(
+    ingested: Ingested,
+    featured: Featured,
+    divided: Divided,
+    fitted: Fitted,
+    evaluated: Evidence,
+    explained: Evidence,
+    config: FraudConfig,
+) -> Ref:
+    """Write report, model card and bundle."""
+    store = default_store()
+    with opened(fitted.scorers[-1]) as scorer, scratch_folder(home().cache) as scratch:
+        evidence = _evidence(ingested, divided, fitted, evaluated, explained)
+        summary = first_summary(
+            ingested.source.name, ingested.contract, _rows(ingested, divided.folds), evidence, config
+        )
+        served_week = store.frame(divided.folds[-1].test)
+        profile = reference_profile(served_week.select(featured.names), scorer.scores(served_week))
+        folder = scratch / "bundle"
+        write_bundle(
+            folder,
+            BundleFacts(
+                pipeline=PIPELINE,
+                source=ingested.source.name,
+                preset=config.preset,
+                contract=ingested.contract,
+                contract_digest=ingested.contract_digest,
+                input_digest=ingested.table.sha256,
+                code_digest=code_digest("pipelines.fraud_detection"),
+                seed=config.seed,
+            ),
+            config=config.model_dump(mode="json"),
+            metrics={**evidence.evaluation, "explanation": evidence.explanation},
+            tensors=scorer.tensors(),
+            features=scorer.save_features,
+            model_card=run_model_card(scorer, summary, evidence),
+            report_html=run_report(scorer, summary, evidence),
+            files={
+                "summary.json": summary.model_dump_json(indent=1),
+                "profile.json": profile.model_dump_json(),
+            },
+        )
+        return store.put_tree(folder)
+
+
+def _evidence(
+    ingested: Ingested, divided: Divided, fitted: Fitted, evaluated: Evidence, explained: Evidence
+) -> EvidenceDocuments:
+    store = default_store()
+    evaluation = dict(store.json(evaluated.document))
+    daily = store.frame(Ref.model_validate(evaluation.pop("daily")))
+    return EvidenceDocuments(
+        evaluation=evaluation,
+        explanation=store.json(explained.document),
+        training=store.json(fitted.records),
+        daily=daily,
+        contributions=store.frame(explained.table),
+        quarantine=store.frame(ingested.quarantine) if ingested.quarantine else None,
+        notes=(*ingested.notes, *divided.notes),
+        warnings=ingested.warnings,
+        split=divided.method,
+        audit=divided.audit,
+    )
+
+
+def _rows(ingested: Ingested, parts: Sequence[FoldParts]) -> dict[str, int]:
+    """Rows of all folds together; weeks that several folds use count in each."""
+    return {
+        "in": ingested.rows_in,
+        "quarantined": ingested.quarantined,
+        "train": sum(one.train.rows or 0 for one in parts),
+        "validation": sum(one.validation.test.rows or 0 for one in parts),
+        "test": sum(one.test.rows or 0 for one in parts),
+    }

@@ -1,0 +1,166 @@
+"""One run of fraud detection: the JSON that users build on, scores that are those of the evaluation, no labels."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+HEADLINES = {
+    f"test/{name}" for name in ("average_precision", "roc_auc", "card_precision_at_100", "recall_at_budget")
+}
+UNSUPERVISED = {"mahalanobis", "max_z", "isolation_forest", "pca"}
+STEPS = ["ingest", "featurise", "split", "train", "evaluate", "explain", "assemble", "publish"]
+TINY = ("run", "fraud_detection", "--preset", "tiny")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run and the home that it left."""
+
+    fieldwork: Any
+    outcome: Any
+
+    @property
+    def document(self) -> dict[str, Any]:
+        document: dict[str, Any] = self.outcome.document
+        return document
+
+    @property
+    def bundle(self) -> Path:
+        return Path(self.document["model"]["bundle"])
+
+    def result(self, step: str) -> dict[str, Any]:
+        [path] = (self.fieldwork.home / "results").glob(f"{step}-*.json")
+        result: dict[str, Any] = json.loads(path.read_text())["result"]
+        return result
+
+    def frame(self, ref: dict[str, Any]) -> pl.DataFrame:
+        """A table in the store."""
+        from shared.data.store import Ref, default_store
+
+        with self.fieldwork.at_home():
+            return default_store().frame(Ref.model_validate(ref))
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory, fieldwork_in: Any) -> Run:
+    fieldwork = fieldwork_in(tmp_path_factory.mktemp("fraud_detection") / "home")
+    return Run(fieldwork, fieldwork(*TINY, "--json", "-").require_success())
+
+
+@pytest.fixture(scope="module")
+def unlabelled_run(tmp_path_factory: pytest.TempPathFactory, fieldwork_in: Any) -> Run:
+    """A table of one's own without is_fraud."""
+    from pipelines.fraud_detection.generator import generate
+
+    folder = tmp_path_factory.mktemp("unlabelled")
+    generate(200, 400, 75, seed=1).frame.drop("is_fraud", "scenario").write_csv(folder / "payments.csv")
+    fieldwork = fieldwork_in(folder / "home")
+    outcome = fieldwork(*TINY, "--data", folder / "payments.csv", "--json", "-")
+    return Run(fieldwork, outcome.require_success())
+
+
+@pytest.fixture(scope="module")
+def last_week(first_run: Run) -> pl.DataFrame:
+    """All transactions of the last test week, those of compromised cards too."""
+    start = first_run.result("split")["folds"][-1]["test_start"]
+    frame = first_run.frame(first_run.result("ingest")["table"])
+    return frame.filter(pl.col("time") >= pl.lit(start).str.to_datetime(time_zone="UTC"))
+
+
+def test_json_says_what_was_run_on_what(first_run):
+    document = first_run.document
+    names = [document[key] for key in ("pipeline", "preset", "source", "contract")]
+    assert names == ["fraud_detection", "tiny", "synthetic", "card_transactions@1.0.0"]
+    assert list(document["seconds"]) == STEPS
+    assert all(document["rows"][part] > 0 for part in ("in", "train", "validation", "test"))
+    assert document["explanation"]["completeness_error"] < 1e-6
+    assert document["explanation"]["faithful"] is True
+    assert document["model"]["promoted"] is True
+
+
+def test_every_model_has_every_headline_with_interval(first_run):
+    models = {"served": first_run.document["metrics"], **first_run.document["baselines"]}
+    assert models.keys() == {
+        "served",
+        "autoencoder",
+        "logistic_regression",
+        "gradient_boosting",
+        *UNSUPERVISED,
+    }
+    for metrics in models.values():
+        assert metrics.keys() == HEADLINES
+        for metric in metrics.values():
+            assert 0 <= metric["low"] <= metric["value"] <= metric["high"] <= 1
+            assert metric["n"] == 14, "days of two weeks"
+
+
+def test_bundle_holds_what_scoring_needs_and_nothing_pickled(first_run):
+    names = {
+        path.relative_to(first_run.bundle).as_posix()
+        for path in first_run.bundle.rglob("*")
+        if path.is_file()
+    }
+    assert {
+        "manifest.json", "model.safetensors", "config.json", "metrics.json", "model_card.md", "report.html",
+        "profile.json", "features/scorer.json", "features/usual.parquet", "features/history.parquet",
+    } <= names  # fmt: skip
+    kinds = {path.suffix for path in first_run.fieldwork.home.rglob("*") if path.is_file()}
+    assert not kinds & {".pkl", ".pickle", ".joblib", ".npy", ".pt", ".pth"}
+
+
+def test_report_shows_every_part(first_run):
+    report = (first_run.bundle / "report.html").read_text()
+    for part in ("Verdict", "Decision", "Days and folds", "careless protocols", "Explanations", "Planted anomalies",
+                 "Training: network with labels", "Limits and misuse"):  # fmt: skip
+        assert part in report
+    assert "nan" not in report.lower().split("<svg")[0]
+
+
+def test_score_command_gives_the_scores_of_the_evaluation(first_run, last_week, tmp_path):
+    last_week.drop("scenario").write_csv(tmp_path / "week.csv")
+    out = tmp_path / "alerts.parquet"
+    first_run.fieldwork(
+        "score", "fraud_detection", tmp_path / "week.csv", "--out", out, "--explain"
+    ).require_success()
+    alerts = pl.read_parquet(out)
+    assert alerts.height == last_week.height
+    evaluated = first_run.frame(first_run.result("evaluate")["table"]).filter(pl.col("fold") == 2)
+    both = evaluated.join(alerts.select("transaction_id", "score"), on="transaction_id", validate="1:1")
+    assert both.height == evaluated.height > 0
+    np.testing.assert_allclose(both["score"], both["head"], rtol=0, atol=1e-6)
+    explanations = pl.read_parquet(tmp_path / "alerts.explanations.parquet")
+    assert explanations["transaction_id"].to_list() == alerts.filter("alert")["transaction_id"].to_list()
+    assert alerts.filter("alert")["contributing_features"].null_count() == 0
+
+
+def test_second_identical_run_computes_nothing(first_run):
+    again = first_run.fieldwork(*TINY, "--json", "-").require_success()
+    for step in STEPS[:-1]:
+        assert f"\n  {step:<10} reused from an earlier run" in again.stderr
+    assert again.document | {"seconds": {}} == first_run.document | {"seconds": {}}
+
+
+def test_table_without_labels_runs_and_says_that_nothing_was_measured(unlabelled_run, tmp_path):
+    document = unlabelled_run.document
+    assert document["verdict"].startswith("The autoencoder cannot be judged")
+    assert document["baselines"].keys() == UNSUPERVISED
+    assert all(metric["value"] is None for metric in document["metrics"].values())
+    payments = unlabelled_run.frame(unlabelled_run.result("ingest")["table"])[-200:]
+    payments.write_csv(tmp_path / "today.csv")
+    out = tmp_path / "alerts.csv"
+    unlabelled_run.fieldwork(
+        "score", "fraud_detection", tmp_path / "today.csv", "--out", out
+    ).require_success()
+    alerts = pl.read_csv(out)
+    assert alerts["probability"].null_count() == 200
+    assert alerts["alert"].sum() > 0
+
+
+def test_too_few_days_are_refused_with_the_way_out(first_run):
+    outcome = first_run.fieldwork(*TINY, "--set", "protocol.num_folds=20")
+    outcome.require_plain_failure(2, "Expected at least 168 days", "protocol.num_folds", most_lines=5)
