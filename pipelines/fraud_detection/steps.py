@@ -267,9 +267,7 @@ def explain(
             "error_sum_gap": float(abs(errors.sum(1) - scorer.anomalies(rows)).max()),
             "sampling": explanations.sampling_agreement(scorer, rows, seed=config.seed),
             "planted": explanations.planted_anomalies(scorer, not_known_as_fraud(test), seed=config.seed),
-            "truth": explanations.family_agreement(scorer, test)
-            if ingested.source.generated
-            else None,
+            "truth": explanations.family_agreement(scorer, test) if ingested.source.generated else None,
             "examples": explanations.examples(scorer, rows, attribution),
         }
     columns = {name: attribution.values[:, at] for at, name in enumerate(attribution.names)}

@@ -26,7 +26,7 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from pipelines.fraud_detection.config import DataConfig, FraudConfig, quick
+from pipelines.fraud_detection.config import DataConfig, TrainingConfig, quick
 from pipelines.fraud_detection.data import load_transactions
 from pipelines.fraud_detection.explain import usual_rows
 from pipelines.fraud_detection.features import compute_features, feature_names
@@ -47,18 +47,21 @@ from tests.benchmarks.recommender import Measured, show
 from tests.benchmarks.recommender_memory import in_own_process, with_extra_peak
 
 NUM_ROWS, BATCH_SIZE = 284_807, 256
-NUM_INPUTS, HIDDEN_SIZES, CODE_SIZE = 30, (64, 32), 16
+SIZES = (30, (64, 32), 16)  # inputs, hidden units, code
 LEARNING_RATE = 2e-3
 SCORED_AT_ONCE = 4_096  # as many as in the pipeline
 HANDBOOK_SIZE = (5_000, 10_000, 183)  # customers, terminals, days
-NUM_STREAMED = 2_000
+NUM_EXPLAINED, NUM_STREAMED = 100, 2_000
+# Polars gives back what reading freed about half a second later; until then it would hide as much of the new.
+ALLOCATOR_SECONDS = 2.0
 
+Sizes = tuple[int, tuple[int, ...], int]
 Work = Callable[[], object]
 Clock = Callable[[], float]
 
 
-def clock_of(options: argparse.Namespace) -> Clock:
-    return time.process_time if options.cpu_time else time.perf_counter
+def clock_of(cpu_time: bool) -> Clock:
+    return time.process_time if cpu_time else time.perf_counter
 
 
 def seconds_of(work: Work, clock: Clock) -> float:
@@ -75,95 +78,87 @@ def compared(contenders: Mapping[str, tuple[Work, int]], options: argparse.Names
     for _ in range(options.rounds):
         for name in random.sample(list(contenders), len(contenders)):
             work, num_rows = contenders[name]
-            rates[name].append(num_rows / seconds_of(work, clock_of(options)))
+            rates[name].append(num_rows / seconds_of(work, clock_of(options.cpu_time)))
     reference = next(iter(rates.values()))
     for name, values in rates.items():
         ratios = [mine / first for mine, first in zip(values, reference, strict=True)]
         yield Measured(name, "rows/s", values, ratios)
 
 
-def usual_autoencoder(sizes: tuple[int, ...]) -> nn.Sequential:
-    """The network of the pipeline as most write it; its code, the narrowest layer, has no ReLU behind it."""
-    layers: list[nn.Module] = []
-    for below, above in pairwise(sizes):
-        layers += [nn.Linear(below, above)]
-        if above not in (min(sizes), sizes[-1]):
-            layers += [nn.ReLU()]
-    return nn.Sequential(*layers)
+def usual_autoencoder(num_inputs: int, hidden_sizes: tuple[int, ...], code_size: int) -> nn.Sequential:
+    """The network of the pipeline as most write it."""
+
+    def tower(sizes: tuple[int, ...]) -> nn.Sequential:
+        layers = [each for pair in pairwise(sizes) for each in (nn.Linear(*pair), nn.ReLU())]
+        return nn.Sequential(*layers[:-1])
+
+    there = (num_inputs, *hidden_sizes, code_size)
+    return nn.Sequential(tower(there), tower(there[::-1]))
 
 
-def train_bare(rows: Tensor, sizes: tuple[int, ...], batch_size: int) -> nn.Sequential:
+def train_bare(network: nn.Module, rows: Tensor, batch_size: int) -> None:
     """One epoch over rows in memory, shuffled at once, with the fused kernel of AdamW."""
-    network = usual_autoencoder(sizes)
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True)
     for batch in rows[torch.randperm(len(rows))].split(batch_size):
         optimiser.zero_grad(set_to_none=True)
         nn.functional.mse_loss(network(batch), batch).backward()
         optimiser.step()
-    return network
 
 
-def train_pipeline(rows: Tensor, build: Callable[[], Autoencoder], batch_size: int) -> nn.Module:
+def train_pipeline(network: Autoencoder, rows: Tensor, batch_size: int) -> None:
     """One epoch as the pipeline fits an autoencoder for the last time."""
     settings = FitSettings(
         epochs=1, learning_rate=LEARNING_RATE, monitor="train_loss", restore_best=False, device="cpu"
     )
-    return fit(build(), reconstruction_loss, DeviceBatches({"x": rows}, batch_size, seed=0), settings).model
-
-
-def mirrored(num_inputs: int, hidden_sizes: tuple[int, ...], code_size: int) -> tuple[int, ...]:
-    """Sizes of all layers of an autoencoder."""
-    return (num_inputs, *hidden_sizes, code_size, *reversed(hidden_sizes), num_inputs)
+    fit(network, reconstruction_loss, DeviceBatches({"x": rows}, batch_size, seed=0), settings)
 
 
 def training(options: argparse.Namespace) -> Iterator[Measured]:
     """One network, then the default ensemble beside one of its members."""
-    rows = torch.randn(NUM_ROWS, NUM_INPUTS)
-    sizes = mirrored(NUM_INPUTS, HIDDEN_SIZES, CODE_SIZE)
-    single = partial(Autoencoder, NUM_INPUTS, HIDDEN_SIZES, CODE_SIZE)
-    contenders: dict[str, tuple[Work, int]] = {
-        "one network, bare loop": (lambda: train_bare(rows, sizes, BATCH_SIZE), NUM_ROWS),
-        "one network, fit": (lambda: train_pipeline(rows, single, BATCH_SIZE), NUM_ROWS),
-    }
-    yield from compared(contenders, options)
-
+    yield from trained("one network", SIZES, 1, BATCH_SIZE, options)
     config = quick()
-    model, batch_size = config.model, config.training.batch_size
-    rows = torch.randn(NUM_ROWS, len(feature_names(config.features, labelled=True)))
-    sizes = mirrored(rows.shape[1], model.hidden_sizes, model.code_size)
-    ensemble = partial(
-        Autoencoder, rows.shape[1], model.hidden_sizes, model.code_size, num_members=model.num_members
-    )
-    contenders = {
-        f"{'-'.join(map(str, sizes))}, bare loop": (lambda: train_bare(rows, sizes, batch_size), NUM_ROWS),
-        f"{model.num_members} of them, fit, members x rows": (
-            lambda: train_pipeline(rows, ensemble, batch_size),
-            model.num_members * NUM_ROWS,
-        ),
-    }
-    yield from compared(contenders, options)
+    model, num_inputs = config.model, len(feature_names(config.features, labelled=True))
+    sizes = (num_inputs, model.hidden_sizes, model.code_size)
+    yield from trained("default ensemble", sizes, model.num_members, config.training.batch_size, options)
+
+
+def trained(
+    name: str, sizes: Sizes, num_members: int, batch_size: int, options: argparse.Namespace
+) -> Iterator[Measured]:
+    rows = torch.randn(NUM_ROWS, sizes[0])
+
+    def by_hand() -> None:
+        train_bare(usual_autoencoder(*sizes), rows, batch_size)
+
+    def by_fit() -> None:
+        train_pipeline(Autoencoder(*sizes, num_members=num_members), rows, batch_size)
+
+    contenders = {"bare loop": (by_hand, NUM_ROWS), f"fit, {num_members}": (by_fit, num_members * NUM_ROWS)}
+    yield from compared({f"{name}, {how}": each for how, each in contenders.items()}, options)
 
 
 def scoring(options: argparse.Namespace) -> Iterator[Measured]:
     """The autoencoder alone, then everything from transactions to alerts."""
-    rows = torch.randn(NUM_ROWS, NUM_INPUTS)
-    usual = usual_autoencoder(mirrored(NUM_INPUTS, HIDDEN_SIZES, CODE_SIZE))
-    detector = with_errors(Autoencoder(NUM_INPUTS, HIDDEN_SIZES, CODE_SIZE), rows).double()
-    table = pl.from_numpy(rows.double().numpy())
-    scaling = Scaling.fit(table, table.columns)
+    rows = torch.randn(NUM_ROWS, SIZES[0])
+    usual, double = usual_autoencoder(*SIZES), usual_autoencoder(*SIZES).double()
+    detector = with_errors(Autoencoder(*SIZES), rows).double()
+    wide = rows.double()
+    table = pl.from_numpy(wide.numpy())
+    scaling, limit = Scaling.fit(table, table.columns), quick().model.scoring_limit
     contenders: dict[str, tuple[Work, int]] = {
         "one network, bare loop": (lambda: bare_scores(usual, rows), NUM_ROWS),
-        "one network, bare loop, float64": (lambda: bare_scores(usual64, rows64), NUM_ROWS),
-        "one network, pipeline": (lambda: anomaly_scores(detector, scaling, table, limit=50.0), NUM_ROWS),
+        "one network, bare loop, float64": (lambda: bare_scores(double, wide), NUM_ROWS),
+        "one network, pipeline": (lambda: anomaly_scores(detector, scaling, table, limit), NUM_ROWS),
     }
-    usual64, rows64 = usual_autoencoder(mirrored(NUM_INPUTS, HIDDEN_SIZES, CODE_SIZE)).double(), rows.double()
     yield from compared(contenders, options)
 
     scorer, week = fitted_scorer()
     num_alerts = int(scorer.score(week)["alert"].sum())
+    some = scorer.features_of(week[:NUM_EXPLAINED])
     contenders = {
         f"alerts of {len(week):,}, {len(scorer.history):,} before": (lambda: scorer.score(week), len(week)),
         f"alerts, {num_alerts:,} with reasons": (lambda: scorer.score(week, explain=True), len(week)),
+        "reasons alone": (lambda: scorer.reasons(some), len(some)),
     }
     yield from compared(contenders, options)
 
@@ -176,10 +171,8 @@ def bare_scores(network: nn.Module, rows: Tensor) -> Tensor:
 @cache
 def fitted_scorer() -> tuple[Scorer, pl.DataFrame]:
     """A scorer of the default size, trained for two epochs, and the transactions of its test week."""
-    config = quick()
-    short = config.training.model_copy(update={"epochs": 2, "head_epochs": 2})
-    config = config.model_copy(update={"training": short})
-    frame = generate(config.data.num_customers, config.data.num_terminals, config.data.num_days, 0).frame
+    config = quick().model_copy(update={"training": TrainingConfig(epochs=2, head_epochs=2)})
+    frame = load_transactions("synthetic", config.data, seed=0).frame
     features = compute_features(frame, config.features)
     table = pl.concat([frame, features.drop("transaction_id", "amount")], how="horizontal")
     delay = config.features.label_delay_days
@@ -188,8 +181,7 @@ def fitted_scorer() -> tuple[Scorer, pl.DataFrame]:
     fitted = Trainer(config, names).fit_fold(parts, with_head=True)
     usual = usual_rows(not_known_as_fraud(parts.train), names, config.explanation.num_background, seed=0)
     history = frame.filter(pl.col("time") < parts.fold.test_start)
-    week = parts.test.select(frame.columns)
-    return Scorer.of(fitted, usual, history, config, labelled=True), week
+    return Scorer.of(fitted, usual, history, config, labelled=True), parts.test.select(frame.columns)
 
 
 def features(options: argparse.Namespace) -> Iterator[Measured]:
@@ -202,14 +194,16 @@ def features(options: argparse.Namespace) -> Iterator[Measured]:
 
 def features_of_all(cpu_time: bool) -> tuple[int, float, int]:
     """Transactions, seconds and extra peak bytes."""
-    clock = clock_of(argparse.Namespace(cpu_time=cpu_time))
     try:
         frame = load_transactions("fraud_handbook", DataConfig(), seed=0).frame
     except RequestError:
         frame = generate(*HANDBOOK_SIZE, seed=0).frame
-    config = FraudConfig().features
+    config = quick().features
     compute_features(frame[:1_000], config)
-    seconds, extra = with_extra_peak(lambda: seconds_of(lambda: compute_features(frame, config), clock))
+    time.sleep(ALLOCATOR_SECONDS)
+    seconds, extra = with_extra_peak(
+        lambda: seconds_of(lambda: compute_features(frame, config), clock_of(cpu_time))
+    )
     return len(frame), seconds, extra
 
 
@@ -218,18 +212,16 @@ def streaming(options: argparse.Namespace) -> Iterator[Measured]:
     scorer, week = fitted_scorer()
     columns = week[:NUM_STREAMED].select(Transaction._fields)
     payments = [Transaction(*row) for row in columns.iter_rows()]
-    found: dict[str, list[np.ndarray]] = {"features alone": [], "score": []}
+    clock = clock_of(options.cpu_time)
+    found: dict[str, list[list[float]]] = {"features alone": [], "score": []}
     for _ in range(options.rounds):
-        for name, times in found.items():
+        for name, rounds in found.items():
             live = LiveScorer.begin(scorer)
-            observe: Callable[[Transaction], object] = (
-                live.observe if name == "score" else live.state.observe
-            )
-            calls = [seconds_of(partial(observe, payment), clock_of(options)) for payment in payments]
-            times.append(1e3 * np.array(calls))
+            observe = live.observe if name == "score" else live.state.observe
+            rounds.append([seconds_of(partial(observe, payment), clock) for payment in payments])
     for name, rounds in found.items():
         for percent in (50, 99):
-            values = [float(np.percentile(times, percent)) for times in rounds]
+            values = [1e3 * float(np.percentile(times, percent)) for times in rounds]
             yield Measured(f"one payment, {name}, p{percent}", "ms", values, [])
 
 
