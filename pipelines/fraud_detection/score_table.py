@@ -14,6 +14,7 @@ from shared.monitoring.drift import drift
 from shared.monitoring.profile import ReferenceProfile
 from shared.orchestration.scoring import ScoreSummary, beside, require_input_untouched, written
 from shared.publishing.registry import Registry
+from shared.training.runtime import single_thread
 
 
 def score_table(input_path: Path, output_path: Path, *, version: str, explain: bool) -> ScoreSummary:
@@ -32,7 +33,12 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
     transactions = read_to_score(input_path, scorer.config.data)
     checked = check_table(transactions.frame, load(INPUT_CONTRACT))
     valid = checked.require()
-    alerts = check_table(scorer.score(valid, explain=explain), load(OUTPUT_CONTRACT)).require()
+    contributions = pl.DataFrame()
+    with single_thread():
+        scored = scorer.score(valid)
+        if explain:
+            scored, contributions = scorer.explained(valid, scored)
+    alerts = check_table(scored, load(OUTPUT_CONTRACT)).require()
     write_table(alerts, output_path)
     profile = ReferenceProfile.from_json(bundle.json("profile.json"))
     features = scorer.features_of(valid)
@@ -49,17 +55,6 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
         },
         output=str(output_path),
         quarantine=written(checked.quarantined, quarantine),
-        explanations=written(_contributions(scorer, features.filter(alerts["alert"])), explanations)
-        if explain
-        else None,
+        explanations=written(contributions, explanations),
         drift={"drifted": report.drifted, "columns": list(report.drifted_columns)},
     )
-
-
-def _contributions(scorer: Scorer, features: pl.DataFrame) -> pl.DataFrame:
-    """transaction_id, and for each feature what it adds to the score."""
-    if features.is_empty():
-        return features.select("transaction_id")
-    attribution = scorer.explain(features)
-    columns = {name: attribution.values[:, at] for at, name in enumerate(attribution.names)}
-    return pl.DataFrame({"transaction_id": features["transaction_id"], **columns})

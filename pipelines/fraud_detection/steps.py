@@ -206,9 +206,10 @@ def train(ingested: Ingested, featured: Featured, divided: Divided, config: Frau
     for number, stored in enumerate(divided.folds):
         parts = read_parts(stored)
         place = None if folder is None else folder / f"fold-{number}"
-        fitted = Trainer(config, featured.names, place, run.bar()).fit_fold(
-            parts, with_head=divided.with_head
-        )
+        # threads of networks as small as these wait for each other longer than they work
+        with single_thread():
+            trainer = Trainer(config, featured.names, place, run.bar())
+            fitted = trainer.fit_fold(parts, with_head=divided.with_head)
         usual = explanations.usual_rows(
             not_known_as_fraud(parts.train), featured.names, config.explanation.num_background, config.seed
         )

@@ -5,7 +5,7 @@
 Training: an autoencoder 30-64-32-16-32-64-30 on 284,807 rows in batches of 256, by `fit` and by a bare loop; then the
 ensemble of the default configuration, whose row counts once for each member, beside a bare loop over one member.
 Scoring: the first network in parts of 4,096 rows, where the pipeline scales a table first and computes in float64;
-then `Scorer.score` from transactions to alerts, of which those within the budget get reasons. Features: of the
+then `Scorer` from transactions to alerts, to alerts with their reasons, and what explains them alone. Features: of the
 Handbook's table (`FIELDWORK_DATA`; without it generated payments of its size), each round in a process of its own;
 memory is the peak beyond the table. Streaming: 2,000 payments one by one.
 
@@ -133,7 +133,7 @@ def trained(
     def by_fit() -> None:
         train_pipeline(Autoencoder(*sizes, num_members=num_members), rows, batch_size)
 
-    contenders = {"bare loop": (by_hand, NUM_ROWS), f"fit, {num_members}": (by_fit, num_members * NUM_ROWS)}
+    contenders = {"bare loop": (by_hand, NUM_ROWS), f"fit of {num_members}": (by_fit, num_members * NUM_ROWS)}
     yield from compared({f"{name}, {how}": each for how, each in contenders.items()}, options)
 
 
@@ -146,21 +146,21 @@ def scoring(options: argparse.Namespace) -> Iterator[Measured]:
     table = pl.from_numpy(wide.numpy())
     scaling, limit = Scaling.fit(table, table.columns), quick().model.scoring_limit
     contenders: dict[str, tuple[Work, int]] = {
-        "one network, bare loop": (lambda: bare_scores(usual, rows), NUM_ROWS),
-        "one network, bare loop, float64": (lambda: bare_scores(double, wide), NUM_ROWS),
-        "one network, pipeline": (lambda: anomaly_scores(detector, scaling, table, limit), NUM_ROWS),
+        "scoring, bare loop": (lambda: bare_scores(usual, rows), NUM_ROWS),
+        "scoring, bare loop, float64": (lambda: bare_scores(double, wide), NUM_ROWS),
+        "scoring, pipeline": (lambda: anomaly_scores(detector, scaling, table, limit), NUM_ROWS),
     }
     yield from compared(contenders, options)
 
     scorer, week = fitted_scorer()
-    num_alerts = int(scorer.score(week)["alert"].sum())
-    some = scorer.features_of(week[:NUM_EXPLAINED])
+    num_rows, num_alerts = len(week), int(scorer.score(week)["alert"].sum())
     contenders = {
-        f"alerts of {len(week):,}, {len(scorer.history):,} before": (lambda: scorer.score(week), len(week)),
-        f"alerts, {num_alerts:,} with reasons": (lambda: scorer.score(week, explain=True), len(week)),
-        "reasons alone": (lambda: scorer.reasons(some), len(some)),
+        f"alerts of {num_rows:,}, {len(scorer.history):,} before": (lambda: scorer.score(week), num_rows),
+        f"alerts, {num_alerts:,} explained": (lambda: scorer.explained(week, scorer.score(week)), num_rows),
     }
     yield from compared(contenders, options)
+    some = scorer.features_of(week[:NUM_EXPLAINED])
+    yield from compared({"explanations": (lambda: scorer.explain(some), len(some))}, options)
 
 
 def bare_scores(network: nn.Module, rows: Tensor) -> Tensor:
@@ -198,20 +198,17 @@ def features_of_all(cpu_time: bool) -> tuple[int, float, int]:
         frame = load_transactions("fraud_handbook", DataConfig(), seed=0).frame
     except RequestError:
         frame = generate(*HANDBOOK_SIZE, seed=0).frame
-    config = quick().features
-    compute_features(frame[:1_000], config)
+    compute = partial(compute_features, config=quick().features)
+    compute(frame[:1_000])
     time.sleep(ALLOCATOR_SECONDS)
-    seconds, extra = with_extra_peak(
-        lambda: seconds_of(lambda: compute_features(frame, config), clock_of(cpu_time))
-    )
+    seconds, extra = with_extra_peak(lambda: seconds_of(lambda: compute(frame), clock_of(cpu_time)))
     return len(frame), seconds, extra
 
 
 def streaming(options: argparse.Namespace) -> Iterator[Measured]:
     """Milliseconds of single payments, each of which is then part of what is known."""
     scorer, week = fitted_scorer()
-    columns = week[:NUM_STREAMED].select(Transaction._fields)
-    payments = [Transaction(*row) for row in columns.iter_rows()]
+    payments = [Transaction(*row) for row in week[:NUM_STREAMED].select(Transaction._fields).iter_rows()]
     clock = clock_of(options.cpu_time)
     found: dict[str, list[list[float]]] = {"features alone": [], "score": []}
     for _ in range(options.rounds):

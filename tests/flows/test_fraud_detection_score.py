@@ -106,7 +106,9 @@ def test_contributions_of_each_alert_sum_to_its_score(explained):
     assert contributions["transaction_id"].equals(inside["transaction_id"])
     sums = contributions.drop("transaction_id").sum_horizontal()
     base = (inside["score"] - sums).to_numpy()
-    np.testing.assert_allclose(base, base[0], rtol=0, atol=1e-6, err_msg="all start from the usual transactions")
+    np.testing.assert_allclose(
+        base, base[0], rtol=0, atol=1e-6, err_msg="all start from the usual transactions"
+    )
 
 
 def test_alerts_keep_the_output_contract_and_name_that_of_the_input(published, week, tmp_path):
@@ -155,7 +157,9 @@ def test_broken_rows_go_to_quarantine_and_the_others_are_scored(published, week,
     assert set(quarantine.columns) - set(table.columns), "the quarantine names the rule that each row broke"
 
 
-def test_week_of_the_training_table_has_not_drifted_and_another_currency_has(published, explained, week, tmp_path):
+def test_week_of_the_training_table_has_not_drifted_and_another_currency_has(
+    published, explained, week, tmp_path
+):
     assert explained[0]["drift"] == {"drifted": False, "columns": []}
     dearer = week.with_columns(pl.col("amount") * 100)
     drift = scored(published, dearer, tmp_path)[0]["drift"]

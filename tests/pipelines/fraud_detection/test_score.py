@@ -53,13 +53,15 @@ def test_saved_scorer_gives_the_same_scores(small, week, tmp_path):
 
 
 def test_output_keeps_its_contract_with_and_without_reasons(small, week):
-    for explain in (False, True):
-        alerts = check_table(small.scorer.score(week[:300], explain=explain), load(OUTPUT_CONTRACT)).require()
-        assert alerts["transaction_id"].to_list() == week["transaction_id"][:300].to_list()
-        assert alerts["contributing_features"].is_not_null().to_list() == [
-            a and explain for a in alerts["alert"]
-        ]
-    assert alerts["alert"].any()
+    week = week[:300]
+    plain = check_table(small.scorer.score(week), load(OUTPUT_CONTRACT)).require()
+    explained, contributions = small.scorer.explained(week, plain)
+    explained = check_table(explained, load(OUTPUT_CONTRACT)).require()
+    assert plain["transaction_id"].to_list() == week["transaction_id"].to_list()
+    assert plain["contributing_features"].null_count() == 300
+    assert explained["alert"].any()
+    assert explained["contributing_features"].is_not_null().to_list() == explained["alert"].to_list()
+    assert contributions["transaction_id"].to_list() == explained.filter("alert")["transaction_id"].to_list()
 
 
 def test_alerts_are_the_first_of_their_day_within_the_budget(small, week):
@@ -102,7 +104,7 @@ def test_fraud_that_becomes_known_makes_its_terminal_more_suspicious(small):
 
 def test_without_labels_scores_have_no_probability(unlabelled):
     week = unlabelled.frame.filter(pl.col("time") >= unlabelled.parts.fold.test_start)[:200]
-    alerts = check_table(unlabelled.scorer.score(week, explain=True), load(OUTPUT_CONTRACT)).require()
+    alerts = check_table(unlabelled.scorer.score(week), load(OUTPUT_CONTRACT)).require()
     assert alerts["probability"].null_count() == 200
     live = LiveScorer.begin(unlabelled.scorer)
     assert live.observe(Transaction(*week.select(_GIVEN[1:]).row(0))).probability is None
@@ -116,4 +118,8 @@ def test_probability_is_the_logistic_function_of_the_score(small, week):
 
 
 def test_empty_table_gives_an_empty_table(small, week):
-    assert small.scorer.score(week[:0], explain=True).is_empty()
+    scored = small.scorer.score(week[:0])
+    explained, contributions = small.scorer.explained(week[:0], scored)
+    assert scored.is_empty()
+    assert explained.is_empty()
+    assert contributions.is_empty()
