@@ -22,17 +22,18 @@ from pipelines.credit_scoring.score import Scorer
 from pipelines.credit_scoring.train import outcomes, predict_log_odds, train_network
 from shared.contracts.table import check_table
 from shared.data.audit import audit_split
-from shared.data.files import scratch_folder, sha256_file
+from shared.data.files import scratch_folder
 from shared.data.home import home
 from shared.data.splits import Split, row_keys, split_by_hash, split_by_time, split_stratified_by_hash
 from shared.data.store import Ref, default_store
 from shared.errors import RequestError
 from shared.evaluation.choose_calibration import choose_calibration
 from shared.monitoring.profile import reference_profile
+from shared.orchestration.ingested import IngestedTable
 from shared.orchestration.run import current_run
-from shared.orchestration.step import checkpoint_folder, code_digest, step
-from shared.orchestration.stored import Evidence, Handle, Source, restored
-from shared.publishing.bundle import BundleFacts, write_bundle
+from shared.orchestration.step import checkpoint_folder, step
+from shared.orchestration.stored import Evidence, Handle, Source, identified, restored
+from shared.publishing.bundle import write_bundle
 from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
 
@@ -40,18 +41,10 @@ PIPELINE = "credit_scoring"
 MIN_ROWS = 100
 
 
-class Ingested(Handle):
-    """Contract-valid applications and what did not pass."""
+class Ingested(IngestedTable):
+    """Contract-valid applications with an outcome, and how this lender's columns are read."""
 
-    source: Source
-    table: Ref
-    quarantine: Ref | None
     lender: LenderSchema
-    contract: str
-    contract_digest: str
-    rows_in: int
-    quarantined: int
-    notes: tuple[str, ...]
 
 
 class Parts(Handle):
@@ -76,40 +69,27 @@ class Fitted(Handle):
 def identify(source: str, config: DataConfig) -> Source:
     """The source with the digest of what it would give."""
     path = source_path(source)
-    return Source(name=source, sha256=sha256_file(path) if path else "")
+    return identified(source, [path] if path else [])
 
 
 @step(retries=2)
 def ingest(source: Source, config: DataConfig, seed: int) -> Ingested:
     """Read the source and hold every row against the contract; broken rows go to quarantine."""
     applications = load_applications(source.name, config, seed)
-    contract = applications.schema.contract()
     frame = applications.frame
     if "defaulted" not in frame.columns:
         raise RequestError(
             f"Expected an outcome column for training. Received {', '.join(frame.columns[:12])}, ...\n"
             "Name it with --set data.columns=[defaulted=YOUR_COLUMN] or a YAML file."
         )
-    checked = check_table(frame, contract)
+    checked = check_table(frame, applications.schema.contract())
     valid = checked.require().filter(pl.col("defaulted").is_not_null())
     _require_both_classes(valid)
     notes = [*applications.notes]
     unknown = len(frame) - len(valid) - checked.quarantined.height
     if unknown:
         notes.append(f"{unknown} rows without an outcome were left out of training and testing.")
-    notes += [f"Quarantine: {item.column} {item.rule}, {item.count} rows." for item in checked.violations]
-    store = default_store()
-    return Ingested(
-        source=source,
-        table=store.put_frame(valid),
-        quarantine=store.put_frame(checked.quarantined) if checked.quarantined.height else None,
-        lender=applications.schema,
-        contract=contract.id_version,
-        contract_digest=contract.digest,
-        rows_in=len(frame),
-        quarantined=checked.quarantined.height,
-        notes=tuple(notes),
-    )
+    return Ingested.of(source, checked, valid, notes, lender=applications.schema)
 
 
 def _require_both_classes(frame: pl.DataFrame) -> None:
@@ -259,7 +239,7 @@ def assemble(
             contributions=store.frame(explained.table),
             training=fitted.training,
             calibration_reason=fitted.calibration_reason,
-            quarantine=store.frame(ingested.quarantine) if ingested.quarantine else None,
+            quarantine=ingested.quarantined_rows(),
             notes=ingested.notes,
             split=parts.method,
             audit=parts.audit_findings,
@@ -274,16 +254,7 @@ def assemble(
         folder = scratch / "bundle"
         write_bundle(
             folder,
-            BundleFacts(
-                pipeline=PIPELINE,
-                source=ingested.source.name,
-                preset=config.preset,
-                contract=ingested.contract,
-                contract_digest=ingested.contract_digest,
-                input_digest=ingested.table.sha256,
-                code_digest=code_digest("pipelines.credit_scoring"),
-                seed=config.seed,
-            ),
+            ingested.facts(PIPELINE, preset=config.preset, seed=config.seed),
             config=config.model_dump(mode="json"),
             metrics={**evidence.evaluation, "explanation": evidence.explanation},
             tensors=dict(scorer.network.state_dict()),
@@ -307,4 +278,4 @@ def opened(stored: Ref) -> Iterator[Scorer]:
 
 def _rows(ingested: Ingested, parts: Parts) -> dict[str, int]:
     sizes = {name: getattr(parts, name).rows or 0 for name in ("train", "validation", "test")}
-    return {"in": ingested.rows_in, "quarantined": ingested.quarantined, **sizes}
+    return ingested.counts() | sizes

@@ -21,7 +21,11 @@ _NUM_EXAMPLES = 5
 
 
 def audit_folds(
-    parts: Sequence[Parts], frame: pl.DataFrame, features: pl.DataFrame, config: FeatureConfig
+    parts: Sequence[Parts],
+    frame: pl.DataFrame,
+    features: pl.DataFrame,
+    config: FeatureConfig,
+    categories: Sequence[str] = (),
 ) -> AuditReport:
     """Look for leaks in folds (`divide`) of a table and in its features (`compute_features`).
 
@@ -31,7 +35,9 @@ def audit_folds(
     the table as it was at the end of that day. `require()` of the report refuses a leak.
     """
     findings = chain.from_iterable(_audited(one, config) for one in parts)
-    knowledge = chain.from_iterable(_later_knowledge(one, frame, features, config) for one in parts)
+    knowledge = chain.from_iterable(
+        _later_knowledge(one, frame, features, config, categories) for one in parts
+    )
     return AuditReport(CHECKS, (*findings, *knowledge))
 
 
@@ -71,7 +77,11 @@ def _later_labels(where: str, earlier: pl.DataFrame, parts: Parts, delay_days: i
 
 
 def _later_knowledge(
-    parts: Parts, frame: pl.DataFrame, features: pl.DataFrame, config: FeatureConfig
+    parts: Parts,
+    frame: pl.DataFrame,
+    features: pl.DataFrame,
+    config: FeatureConfig,
+    categories: Sequence[str],
 ) -> Iterator[Finding]:
     end = parts.fold.test_start + timedelta(days=1)
     day = parts.test.filter(pl.col("time") < end)
@@ -79,8 +89,9 @@ def _later_knowledge(
         return
     sample = day.gather_every(max(1, day.height // _NUM_SAMPLED))
     labelled = any(name.startswith("terminal_risk_") for name in features.columns)
-    anew = compute_features(_as_it_was(frame, end, sample, config), config, labelled)
-    names = [name for name in feature_names(config, labelled) if name in features.columns]
+    known = _as_it_was(frame, end, sample, config, all_customers=bool(categories))
+    anew = compute_features(known, config, labelled, categories)
+    names = [name for name in feature_names(config, labelled, categories) if name in features.columns]
     given, fresh = (_rows_of(sample, one).select(names).to_numpy() for one in (features, anew))
     differs: np.ndarray = ~np.isclose(given, fresh, rtol=_TOLERANCE, atol=_TOLERANCE)
     rows, columns = np.nonzero(differs)
@@ -91,9 +102,10 @@ def _later_knowledge(
 
 
 def _as_it_was(
-    frame: pl.DataFrame, moment: datetime, sample: pl.DataFrame, config: FeatureConfig
+    frame: pl.DataFrame, moment: datetime, sample: pl.DataFrame, config: FeatureConfig, *, all_customers: bool
 ) -> pl.DataFrame:
-    """What was known before a moment of the customers and terminals of a sample, as far back as windows reach."""
+    """What was known before a moment as far back as windows reach, of the customers and terminals of a sample or, for
+    features that look at everybody, of all."""
     reach = timedelta(days=config.windows_days[-1] + config.label_delay_days + 1)
     known = known_at(frame.columns, config.label_delay_days)
     within = pl.col("time") > moment - reach
@@ -102,7 +114,8 @@ def _as_it_was(
         frame = frame.with_columns(pl.when(known < moment).then("is_fraud").alias("is_fraud"))
     before = frame.filter(within & (pl.col("time") < moment))
     return before.filter(
-        pl.col("customer_id").is_in(sample["customer_id"].implode())
+        pl.lit(all_customers)
+        | pl.col("customer_id").is_in(sample["customer_id"].implode())
         | pl.col("terminal_id").is_in(sample["terminal_id"].implode())
     )
 

@@ -51,7 +51,7 @@ def fit_baselines(
 
 
 def _design(scaling: Scaling, limit: float) -> Score:
-    return lambda frame: scaling.transform(frame, limit).numpy()
+    return lambda frame: scaling.transform(frame, limit).double().numpy()
 
 
 def _mahalanobis(genuine: pl.DataFrame, names: Sequence[str]) -> Score:

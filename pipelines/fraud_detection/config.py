@@ -1,10 +1,13 @@
 """Every knob of fraud detection, with its unit and its reason; presets are functions."""
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+_Units = Annotated[int, Field(ge=1, le=10_000)]
+_Days = Annotated[int, Field(ge=1, le=3650)]
 
 
 class _Section(BaseModel):
@@ -21,19 +24,31 @@ class DataConfig(_Section):
         None, description="contract name -> column of a user's own table, for example customer_id: card"
     )
     categories: tuple[str, ...] = Field(
-        (), description="further columns of a user's own table that are known when a transaction comes in"
+        (),
+        description="further columns of a user's own table that are known when a transaction comes in; features say "
+        "how usual a value is for the customer and, with labels, how often it was fraud",
     )
     time_unit: Literal["s", "ms", "us", "ns"] = Field("s", description="unit of a time given as a number")
+
+    @field_validator("categories")
+    @classmethod
+    def _distinct(cls, categories: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(categories)) < len(categories):
+            raise ValueError(f"Expected distinct columns. Received {', '.join(categories)}.")
+        return categories
 
 
 class FeatureConfig(_Section):
     """What is known of a transaction when it comes in."""
 
-    windows_days: tuple[int, ...] = Field(
+    windows_days: tuple[_Days, ...] = Field(
         (1, 7, 30), min_length=1, description="lengths of the windows, days"
     )
     label_delay_days: int = Field(
-        7, ge=0, description="days until a fraud is known, where the table gives no time of the label"
+        7,
+        ge=0,
+        le=3650,
+        description="days until a fraud is known, where the table gives no time of the label",
     )
     night_hours: tuple[int, int] = Field(
         (0, 6), description="first and last hour that count as night, local time"
@@ -43,10 +58,8 @@ class FeatureConfig(_Section):
     @field_validator("windows_days")
     @classmethod
     def _ascending(cls, windows: tuple[int, ...]) -> tuple[int, ...]:
-        if windows[0] < 1 or list(windows) != sorted(set(windows)):
-            raise ValueError(
-                f"Expected distinct windows of 1 day or more, shortest first. Received {windows}."
-            )
+        if list(windows) != sorted(set(windows)):
+            raise ValueError(f"Expected distinct windows, shortest first. Received {windows}.")
         return windows
 
     @field_validator("night_hours")
@@ -71,11 +84,16 @@ class FeatureConfig(_Section):
 class ProtocolConfig(_Section):
     """Which days train and which test: train, wait for the labels, test; then everything moves on."""
 
-    train_days: int = Field(7, ge=1, description="days of training transactions")
-    test_days: int = Field(7, ge=1, description="days of a test fold")
-    num_folds: int = Field(4, ge=1, description="prequential test folds, each test_days after the one before")
+    train_days: _Days = Field(7, description="days of training transactions")
+    test_days: _Days = Field(7, description="days of a test fold")
+    num_folds: int = Field(
+        4, ge=1, le=1000, description="prequential test folds, each test_days after the one before"
+    )
     first_train_day: date | None = Field(
-        None, description="first day of the first fold's training; None: the last fold ends with the data"
+        None,
+        ge=date(1970, 1, 1),
+        lt=date(2100, 1, 1),
+        description="first day of the first fold's training; None: the last fold ends with the data",
     )
 
 
@@ -83,23 +101,30 @@ class ModelConfig(_Section):
     """The networks."""
 
     kind: Literal["plain", "denoising", "variational"] = Field(
-        "plain",
+        "variational",
         description="plain; denoising: some inputs are swapped with other rows; variational: a noisy code",
     )
-    hidden_sizes: tuple[int, ...] = Field(
+    hidden_sizes: tuple[_Units, ...] = Field(
         (64,), description="width of the hidden layers on both sides, units"
     )
     code_size: int = Field(5, ge=1, description="numbers through which everything passes; below the features")
+    sequence_length: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="transactions of a customer, the newest included, that a further autoencoder reads; it is "
+        "evaluated, not served; 1: there is none",
+    )
     num_members: int = Field(4, ge=1, le=64, description="networks trained as one batch and averaged")
     noise: float = Field(0.1, gt=0, lt=1, description="share of inputs swapped, denoising only")
     kl_weight: float = Field(0.01, ge=0, description="weight of the divergence of the code, variational only")
     training_limit: float = Field(
-        10.0, gt=0, description="scaled inputs are cut to +- this in training: single rows must not steer it"
+        10.0, ge=1, description="scaled inputs are cut to +- this in training: single rows must not steer it"
     )
     scoring_limit: float = Field(
-        50.0, gt=0, description="... and to +- this in scoring, where what is far out must stand out"
+        50.0, ge=1, description="... and to +- this in scoring, where what is far out must stand out"
     )
-    head_hidden_sizes: tuple[int, ...] = Field((128,), description="hidden layers of the head, units")
+    head_hidden_sizes: tuple[_Units, ...] = Field((128,), description="hidden layers of the head, units")
     head_dropout: float = Field(0.2, ge=0, lt=1, description="share of the head's hidden units silenced")
     use_head: bool = Field(True, description="train the supervised head and serve it where there are labels")
 
@@ -156,7 +181,7 @@ class FraudConfig(_Section):
     """The whole pipeline. `seed` decides every random choice."""
 
     preset: str = "quick"
-    seed: int = Field(0, ge=0, description="seed of generator, initial weights and resampling")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of generator, initial weights and resampling")
     data: DataConfig = DataConfig()
     features: FeatureConfig = FeatureConfig()
     protocol: ProtocolConfig = ProtocolConfig()

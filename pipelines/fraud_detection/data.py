@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.fraud_detection.config import DataConfig
+from pipelines.fraud_detection.features import require_categories
 from pipelines.fraud_detection.generator import generate
 from pipelines.fraud_detection.public import PUBLIC_FILES, public_file, read_handbook
 from shared.data.column_map import parsed_column_map, require_declared, require_keys, source_columns
@@ -88,9 +89,11 @@ def load_transactions(source: str, config: DataConfig, seed: int) -> Transaction
 def read_to_score(path: Path, config: DataConfig) -> Transactions:
     """Transactions to score, in the form of the training table or already in the contract's columns; not checked yet.
 
-    Raises RequestError for a file that cannot be read and for columns that are not there.
+    Raises RequestError for a file that cannot be read and for columns that are not there, the categories among them.
     """
-    return _in_contract_shape(read_table(path), config)
+    raw = read_table(path)
+    require_categories(raw.columns, config.categories)
+    return _in_contract_shape(raw, config)
 
 
 def parse_column_map(value: Any) -> dict[str, str]:

@@ -26,8 +26,14 @@ from shared.evaluation.means import Means
 from shared.evaluation.metric import Metric, undefined
 from shared.evaluation.verdict import Verdict, verdict
 
-AUTOENCODER, HEAD = "autoencoder", "head"
-TITLES = {HEAD: "Network with labels", AUTOENCODER: "Autoencoder", **SUPERVISED, **UNSUPERVISED}
+AUTOENCODER, SEQUENCE, HEAD = "autoencoder", "sequence_autoencoder", "head"
+TITLES = {
+    HEAD: "Network with labels",
+    AUTOENCODER: "Autoencoder",
+    SEQUENCE: "Sequence autoencoder",
+    **SUPERVISED,
+    **UNSUPERVISED,
+}
 CARD_PRECISION, RECALL = "card_precision_at_100", "recall_at_budget"
 _FACTS = ("transaction_id", "time", "customer_id", "amount", "is_fraud")
 
@@ -38,11 +44,22 @@ def served_of(*, with_head: bool) -> str:
 
 
 def predict_fold(
-    scorer: Scorer, training: pl.DataFrame, test: pl.DataFrame, number: int, *, with_head: bool
+    scorer: Scorer,
+    training: pl.DataFrame,
+    test: pl.DataFrame,
+    number: int,
+    *,
+    with_head: bool,
+    sequence_scores: np.ndarray | None = None,
 ) -> pl.DataFrame:
-    """Scores of every model for the test of a fold: number of the fold, facts, one column for each model."""
+    """Scores of every model for the test of a fold: number of the fold, facts, one column for each model.
+
+    sequence_scores: those of the sequence autoencoder, where there is one.
+    """
     scores = {HEAD: scorer.scores(test)} if with_head else {}
     scores[AUTOENCODER] = scorer.anomalies(test)
+    if sequence_scores is not None:
+        scores[SEQUENCE] = sequence_scores
     fitted = fit_baselines(training, scorer.scaling.names, scorer.config, supervised=with_head)
     scores |= {name: score(test) for name, score in fitted.items()}
     columns = [pl.Series(name, scores[name]) for name in TITLES if name in scores]
@@ -131,8 +148,9 @@ class TestResults:
         ]
 
     def judge(self, model: str, rivals: Sequence[str]) -> tuple[Verdict, dict[str, Any]]:
-        """The verdict on a model against the strongest of its rivals, and its differences to all of them."""
+        """The verdict on a model against the strongest of its rivals that were tested, and its differences to all."""
         over = self.binary["average_precision"]
+        rivals = [rival for rival in rivals if rival in self.models]
         compared = {rival: over.compare(model, rival) for rival in rivals}
         strongest = max(
             rivals, key=lambda rival: np.nan_to_num(self.metrics(rival)["test/average_precision"].value)
@@ -158,12 +176,12 @@ def evaluation_document(
     """Everything that report, card, gate and summary say about the numbers, as plain values; and the table of days."""
     results = TestResults(table, config)
     served = served_of(with_head=with_head)
-    unsupervised, compared = results.judge(AUTOENCODER, list(UNSUPERVISED))
+    unsupervised, compared = results.judge(AUTOENCODER, [SEQUENCE, *UNSUPERVISED])
     sentences = [unsupervised.sentence]
     comparisons = {AUTOENCODER: compared}
     judged = unsupervised
     if with_head:
-        judged, comparisons[HEAD] = results.judge(HEAD, [*SUPERVISED, AUTOENCODER, *UNSUPERVISED])
+        judged, comparisons[HEAD] = results.judge(HEAD, [*SUPERVISED, AUTOENCODER, SEQUENCE, *UNSUPERVISED])
         sentences.insert(0, judged.sentence)
     document = {
         "served": served,

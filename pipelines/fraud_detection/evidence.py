@@ -61,15 +61,7 @@ def first_summary(
 ) -> RunSummary:
     """The summary before the model is published: `metrics` are of the served model, `baselines` of all others."""
     evaluation = evidence.evaluation
-    served = evaluation["served"]
-    # the reason why a metric is undefined stays in the evaluation
-    metrics = {
-        model: {
-            name: {key: part for key, part in value.items() if key != "reason"}
-            for name, value in found.items()
-        }
-        for model, found in evaluation["metrics"].items()
-    }
+    served, metrics = evaluation["served"], evaluation["metrics"]
     return RunSummary(
         pipeline="fraud_detection",
         preset=config.preset,

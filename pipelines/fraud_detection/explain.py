@@ -94,7 +94,7 @@ def planted_anomalies(scorer: Scorer, genuine: pl.DataFrame, *, seed: int) -> di
         genuine.height, min(scorer.config.explanation.num_planted, genuine.height), replace=False
     )
     rows, usual = scorer.rows(genuine[drawn.tolist()]), scorer.rows(scorer.usual)
-    alone = Detector(scorer.detector.autoencoder, scorer.detector.mean_error).double().eval()
+    alone = Detector(scorer.detector.autoencoder, scorer.detector.mean_error).eval()
     shares: dict[str, dict[str, float]] = {}
     for at, name in enumerate(names):
         if genuine[name].n_unique() <= 2:

@@ -1,6 +1,5 @@
 """The flows: `train` from a source to a published model, `score` from a table to alerts."""
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from pipelines.fraud_detection.score_table import score_table
 from shared.orchestration.artifacts import show_summary
 from shared.orchestration.flows import flow
 from shared.orchestration.overrides import preset_config, with_overrides
-from shared.orchestration.run import running
+from shared.orchestration.run import run_flow, timed_score
 from shared.orchestration.scoring import ScoreSummary
 from shared.orchestration.stored import read_summary
 from shared.publishing.summary import RunSummary
@@ -25,7 +24,7 @@ from shared.publishing.summary import RunSummary
 def train(source: str, config: FraudConfig) -> RunSummary:
     """Source, contract, features, folds, networks, evidence, bundle, registry."""
     ingested = steps.ingest(steps.identify(source, config.data), config.data, config.seed)
-    featured = steps.featurise(ingested, config.features)
+    featured = steps.featurise(ingested, config.features, config.data.categories)
     divided = steps.split(featured, config.protocol, config.features, config.model.use_head)
     fitted = steps.train(ingested, featured, divided, config)
     evaluated = steps.evaluate(featured, divided, fitted, config)
@@ -48,19 +47,14 @@ def run(
 ) -> RunSummary:
     """Train, evaluate, explain and publish; what the command line and the schedules call."""
     config = configure(preset, overrides)
-    with running(use_cache=use_cache, progress=progress) as this_run:
-        summary = train(source, config)
-        return summary.model_copy(update={"seconds": this_run.seconds})
+    return run_flow(train, source, config, use_cache=use_cache, progress=progress)
 
 
 def score(
     input_path: Path, output_path: Path, *, version: str = "champion", explain: bool = False
 ) -> BaseModel:
     """Score the transactions of a table with a published model; drift and quarantine lie beside the output."""
-    started = time.perf_counter()
-    with running():
-        summary = score_flow(input_path, output_path, version, explain)
-    return summary.model_copy(update={"seconds": time.perf_counter() - started})
+    return timed_score(lambda: score_flow(input_path, output_path, version, explain))
 
 
 def configure(preset: str, overrides: Mapping[str, Any]) -> FraudConfig:

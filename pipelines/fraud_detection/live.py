@@ -1,5 +1,6 @@
 """Scoring one transaction at a time, from a state of customers and terminals that survives a restart."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Self
 import numpy as np
 import torch
 
+from pipelines.fraud_detection.config import FeatureConfig
 from pipelines.fraud_detection.score import Scorer, affine
-from pipelines.fraud_detection.streaming import FeatureState, Transaction
+from pipelines.fraud_detection.streaming import NO_CATEGORIES, FeatureState, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +33,22 @@ class LiveScorer:
     @classmethod
     def begin(cls, scorer: Scorer) -> Self:
         """With everything in the scorer's history as known."""
-        return cls(scorer, FeatureState.after(scorer.history, scorer.config.features, scorer.labelled))
+        return cls(scorer, FeatureState.after(scorer.history, *_described(scorer)))
 
     @classmethod
     def load(cls, scorer: Scorer, path: Path) -> Self:
         """With the state that `save` wrote. Raises RequestError for another file or one of another configuration."""
-        return cls(scorer, FeatureState.load(path, scorer.config.features, scorer.labelled))
+        return cls(scorer, FeatureState.load(path, *_described(scorer)))
 
     def save(self, path: Path) -> None:
         """Write the state, whole or not at all."""
         self.state.save(path)
 
     def observe(self, transaction: Transaction) -> LiveScore:
-        """Score an incoming transaction, equal to that of a batch to 1e-6; it is then part of what is known."""
+        """Score an incoming transaction, equal to that of a batch to 1e-6 of its size; it is then part of what is known.
+
+        Raises RequestError when a category that the model was trained with is missing.
+        """
         features = self.state.observe(transaction)
         scaling, scorer = self.scorer.scaling, self.scorer
         values = np.array([[features[name] for name in scaling.names]])
@@ -55,6 +60,17 @@ class LiveScorer:
             score, None if probability is None else float(probability[0]), scorer.decision.at_once(score)
         )
 
-    def learn_label(self, terminal_id: str, time: datetime, label_time: datetime | None = None) -> None:
+    def learn_label(
+        self,
+        terminal_id: str,
+        time: datetime,
+        label_time: datetime | None = None,
+        categories: Mapping[str, str | None] = NO_CATEGORIES,
+    ) -> None:
         """A transaction of `time` at this terminal turned out to be fraud; see `FeatureState.learn_label`."""
-        self.state.learn_label(terminal_id, time, label_time)
+        self.state.learn_label(terminal_id, time, label_time, categories)
+
+
+def _described(scorer: Scorer) -> tuple[FeatureConfig, bool, tuple[str, ...]]:
+    """What decides which features there are."""
+    return scorer.config.features, scorer.labelled, scorer.config.data.categories

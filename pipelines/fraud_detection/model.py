@@ -83,6 +83,31 @@ class Autoencoder(nn.Module):
         return mean, divergence
 
 
+class SequenceAutoencoder(nn.Module):
+    """Reads the last transactions of a customer and reconstructs the newest one through `code_size` numbers.
+
+    Its first layer sees all of them side by side: a causal convolution over the whole sequence, of which only the last
+    place is asked for. N transactions in a sequence, the newest last.
+    """
+
+    def __init__(
+        self, num_inputs: int, length: int, hidden_sizes: tuple[int, ...], code_size: int, *, num_members: int
+    ) -> None:
+        super().__init__()
+        self.num_members = num_members
+        self.encoder = _tower(num_members, (length * num_inputs, *hidden_sizes, code_size))
+        self.decoder = _tower(num_members, (code_size, *reversed(hidden_sizes), num_inputs))
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """(B, N, I) -> reconstructions of the newest transactions, (M, B, I)."""
+        side_by_side = sequences.flatten(1).expand(self.num_members, -1, -1)
+        return self.decoder(self.encoder(side_by_side))
+
+    def errors(self, sequences: Tensor) -> Tensor:
+        """(B, N, I) -> squared errors of the newest transactions, (B, I), mean over members."""
+        return (self(sequences) - sequences[:, -1]).square().mean(0)
+
+
 def _tower(num_members: int, sizes: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for below, above in pairwise(sizes):

@@ -5,6 +5,7 @@ between training and test in which labels become known, cards that are known to 
 and for each fold a validation fold whose labels are known before its test begins. Days are days in UTC.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,8 @@ from pipelines.fraud_detection.config import ProtocolConfig
 from pipelines.fraud_detection.labels import known_at
 from shared.errors import RequestError
 
+# With fewer, the scales of two dozen features and the place of a cut-off are chance.
+MIN_GENUINE = 100
 # Less likely than this by chance, at the rate of frauds before: labels are missing.
 _MAX_CHANCE = 1e-6
 
@@ -109,6 +112,34 @@ def divide(frame: pl.DataFrame, fold: Fold, delay_days: int) -> Parts:
     validation = divide(frame, fold.validation, delay_days)
     known = _as_known(validation.test, fold.test_start, delay_days)
     return replace(parts, validation=replace(validation, test=known))
+
+
+def require_enough(parts: Sequence[Parts]) -> None:
+    """Raises RequestError, with the way out, when a part of a fold is too small to learn from or to judge by.
+
+    Transactions that are not known to be fraud count: scales, autoencoder and explanations rest on them.
+    """
+    for fold in parts:
+        assert fold.validation is not None, "folds for validation have none of their own"
+        tuning = fold.validation
+        for what, frame, start, end in (
+            ("training of the validation", tuning.train, tuning.fold.train_start, tuning.fold.train_end),
+            ("validation", tuning.test, tuning.fold.test_start, tuning.fold.test_end),
+            ("training", fold.train, fold.fold.train_start, fold.fold.train_end),
+            ("test", fold.test, fold.fold.test_start, fold.fold.test_end),
+        ):
+            genuine = frame.height - int(frame["is_fraud"].eq(1).sum())
+            if genuine < MIN_GENUINE:
+                raise RequestError(_too_few(genuine, what, start, end))
+
+
+def _too_few(received: int, what: str, start: datetime, end: datetime) -> str:
+    return (
+        f"Expected at least {MIN_GENUINE} transactions that are not known to be fraud in every training, validation "
+        f"and test, without cards known to be compromised. Received {received} in the {what} from {start:%Y-%m-%d} to "
+        f"{end - timedelta(days=1):%Y-%m-%d}.\nGive more transactions, set protocol.train_days and test_days higher, "
+        "or protocol.first_train_day so that no fold meets a gap."
+    )
 
 
 def without_compromised(frame: pl.DataFrame, fold: Fold, delay_days: int) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Features in the words of an analyst: what speaks for fraud, what against it, what would have been normal."""
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +20,12 @@ _OF_WINDOWS = {
     "terminal_count_": "terminal payments, {days} days",
     "terminal_risk_": "terminal fraud share, {days} days",
 }
+_OF_CATEGORIES = (
+    (re.compile(r"customer_share_of_(.+)"), "customer payments with this {}"),
+    (re.compile(r"(.+)_risk_(\d+)d"), "fraud share of this {}, {} days"),
+)
 _YES_OR_NO = ("during_weekend", "during_night")
-_SHARES = "terminal_risk_"
+_SHARES = re.compile(r"customer_share_of_.+|.+_risk_\d+d")
 
 
 class Reasons(NamedTuple):
@@ -38,6 +43,9 @@ def title_of(name: str) -> str:
             days = name.removeprefix(start).removesuffix("d")
             text = title.format(days=days)
             return text.removesuffix("s") if days == "1" else text
+    for pattern, title in _OF_CATEGORIES:
+        if found := pattern.fullmatch(name):
+            return title.format(*found.groups()).replace("_", " ")
     return _TITLES.get(name, name)
 
 
@@ -46,7 +54,7 @@ def value_text(name: str, value: float) -> str:
     if name in _YES_OR_NO:
         return "yes" if value >= 0.5 else "no"
     value = max(value, 0.0)
-    if name.startswith(_SHARES):
+    if _SHARES.fullmatch(name):
         return f"{min(value, 1.0):.0%}"
     if "count" in name:
         return f"{value:.0f}"

@@ -30,12 +30,12 @@ class Scaling:
         return cls(tuple(names), values.mean(0), np.where(deviation > 0, deviation, 1.0))
 
     def transform(self, features: pl.DataFrame, limit: float) -> Tensor:
-        """Scaled features of shape (rows, features), cut to +- limit; float64."""
+        """Scaled features of shape (rows, features), cut to +- limit; float32."""
         return self.scaled(features.select(self.names).to_numpy(), limit)
 
     def scaled(self, values: np.ndarray, limit: float) -> Tensor:
         """As `transform`, from float64 values of shape (rows, features)."""
-        return torch.from_numpy(np.clip((values - self.mean) / self.scale, -limit, limit))
+        return torch.from_numpy(np.clip((values - self.mean) / self.scale, -limit, limit).astype(np.float32))
 
     def unscaled(self, rows: Tensor) -> np.ndarray:
         """Scaled rows in the units of the features again, float64 of shape (rows, features)."""

@@ -1,6 +1,5 @@
 """The only scoring code: evaluation, batch flow, API and dashboard all call `Scorer`."""
 
-import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from pipelines.fraud_detection.config import FraudConfig, ModelConfig
 from pipelines.fraud_detection.decide import Decision
-from pipelines.fraud_detection.features import compute_features
+from pipelines.fraud_detection.features import compute_features, require_categories
 from pipelines.fraud_detection.metrics import ranks_of_day
 from pipelines.fraud_detection.model import Autoencoder, Detector, Head
 from pipelines.fraud_detection.reasons import Reasons, reasons_of
@@ -33,6 +32,7 @@ from shared.evaluation.calibration import (
 )
 from shared.interpretability.attribution import Attribution
 from shared.interpretability.shapley import shapley_values
+from shared.publishing.bundle_files import read_config
 
 if TYPE_CHECKING:
     from shared.publishing.bundle import Bundle
@@ -95,7 +95,7 @@ class Scorer:
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights of the networks, float32 as they were trained."""
-        return {name: tensor.float().contiguous() for name, tensor in self.detector.state_dict().items()}
+        return {name: tensor.contiguous() for name, tensor in self.detector.state_dict().items()}
 
     def save(self, folder: Path) -> None:
         """Writes `config.json`, `model.safetensors` and `features/` into an existing folder."""
@@ -119,7 +119,7 @@ class Scorer:
     @classmethod
     def load(cls, folder: Path, version: str = "not registered") -> "Scorer":
         """Reads what `save` wrote; the folder of a verified bundle has the same files."""
-        config = FraudConfig.model_validate_json((folder / "config.json").read_text())
+        config = read_config(folder, FraudConfig)
         document = json.loads((folder / "features/scorer.json").read_text())
         scaling, calibration = Scaling.from_json(document["scaling"]), document["calibration"]
         return cls(
@@ -142,11 +142,14 @@ class Scorer:
     def features_of(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Features of transactions valid under `card_transactions`, in their order, with the history as their past.
 
-        A transaction that is in the history already counts once, as it is given now.
+        A transaction that is in the history already counts once, as it is given now. Raises RequestError when one of
+        the model's categories is missing.
         """
+        categories = self.config.data.categories
+        require_categories(frame.columns, categories)
         past = self.history.join(frame.select(_COLUMNS), on=_COLUMNS, how="anti")
         together = pl.concat([past, frame], how="diagonal")
-        return compute_features(together, self.config.features, self.labelled)[past.height :]
+        return compute_features(together, self.config.features, self.labelled, categories)[past.height :]
 
     def scores(self, features: pl.DataFrame) -> np.ndarray:
         """Scores of transactions with their features, float64 of shape (rows,)."""
@@ -162,7 +165,7 @@ class Scorer:
         return None if self.calibration is None else NoCalibration().probability(scores)
 
     def rows(self, features: pl.DataFrame) -> Tensor:
-        """Inputs of the networks, float64 of shape (rows, features)."""
+        """Inputs of the networks, float32 of shape (rows, features)."""
         return self.scaling.transform(features, self.config.model.scoring_limit)
 
     def errors(self, features: pl.DataFrame) -> np.ndarray:
@@ -254,17 +257,16 @@ def _detector(tensors: dict[str, Tensor], num_inputs: int, model: ModelConfig) -
             )
     detector = Detector(autoencoder, torch.ones(num_inputs), head)
     detector.load_state_dict(tensors)
-    return detector.double().eval()
+    return detector.eval()
 
 
 def shapley(detector: Detector, rows: Tensor, usual: Tensor, scorer: Scorer, *, seed: int) -> Attribution:
     """Sampled Shapley values of what a detector gives for scaled rows, against scaled usual ones."""
     names = scorer.scaling.names
-    # float32 takes less than half the time (2026-11), and sampling decides more than its last digits
     return shapley_values(
-        copy.deepcopy(detector).float(),
-        rows.float(),
-        usual.float(),
+        detector,
+        rows,
+        usual,
         {name: [at] for at, name in enumerate(names)},
         method="permutation",
         num_coalitions=2 * len(names) * scorer.config.explanation.num_orders,

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from pipelines.fraud_detection import evaluate as protocol_of_test
@@ -17,37 +18,38 @@ from pipelines.fraud_detection.evidence import EvidenceDocuments, first_summary
 from pipelines.fraud_detection.features import compute_features, feature_names
 from pipelines.fraud_detection.labels import has_labels
 from pipelines.fraud_detection.leakage import leakage
-from pipelines.fraud_detection.protocol import Fold, Parts, divide, folds, unlabelled_periods
+from pipelines.fraud_detection.protocol import (
+    Fold,
+    Parts,
+    divide,
+    folds,
+    require_enough,
+    unlabelled_periods,
+)
 from pipelines.fraud_detection.report import run_report
 from pipelines.fraud_detection.score import INPUT_CONTRACT, Scorer
+from pipelines.fraud_detection.sequences import sequence_scores
 from pipelines.fraud_detection.train import MIN_FRAUDS, Trainer, can_be_supervised, not_known_as_fraud
 from shared.contracts.contract import load
 from shared.contracts.table import check_table
-from shared.data.files import scratch_folder, sha256_file
+from shared.data.files import scratch_folder
 from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.monitoring.profile import reference_profile
+from shared.orchestration.ingested import IngestedTable
 from shared.orchestration.run import current_run
-from shared.orchestration.step import checkpoint_folder, code_digest, step
-from shared.orchestration.stored import Evidence, Handle, Source, restored
-from shared.publishing.bundle import BundleFacts, write_bundle
+from shared.orchestration.step import checkpoint_folder, step
+from shared.orchestration.stored import Evidence, Handle, Source, identified, restored
+from shared.publishing.bundle import write_bundle
 from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
 
 PIPELINE = "fraud_detection"
 
 
-class Ingested(Handle):
-    """Transactions that keep the contract, with what did not."""
+class Ingested(IngestedTable):
+    """Transactions that keep the contract, with warnings that their users must not overlook."""
 
-    source: Source
-    table: Ref
-    quarantine: Ref | None
-    contract: str
-    contract_digest: str
-    rows_in: int
-    quarantined: int
-    notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -57,6 +59,7 @@ class Featured(Handle):
     table: Ref
     names: tuple[str, ...]
     labelled: bool
+    categories: tuple[str, ...]
 
 
 class FoldDays(Handle):
@@ -95,31 +98,17 @@ class Fitted(Handle):
 
 def identify(source: str, config: DataConfig) -> Source:
     """The source with the digest of all its files."""
-    digests = [sha256_file(path) for path in source_paths(source, config)]
-    return Source(name=source, sha256="+".join(digests))
+    return identified(source, source_paths(source, config))
 
 
 @step(retries=2)
 def ingest(source: Source, config: DataConfig, seed: int) -> Ingested:
     """Read the source and hold every row against the contract; broken rows go to quarantine."""
     transactions = load_transactions(source.name, config, seed)
-    contract = load(INPUT_CONTRACT)
-    checked = check_table(transactions.frame, contract)
+    checked = check_table(transactions.frame, load(INPUT_CONTRACT))
     valid = checked.require()
-    notes = [*transactions.notes]
-    notes += [f"Quarantine: {item.column} {item.rule}, {item.count} rows." for item in checked.violations]
-    store = default_store()
-    return Ingested(
-        source=source,
-        table=store.put_frame(valid),
-        quarantine=store.put_frame(checked.quarantined) if checked.quarantined.height else None,
-        contract=contract.id_version,
-        contract_digest=contract.digest,
-        rows_in=transactions.frame.height,
-        quarantined=checked.quarantined.height,
-        notes=tuple(notes),
-        warnings=tuple(_missing_labels(valid)),
-    )
+    warnings = tuple(_missing_labels(valid))
+    return Ingested.of(source, checked, valid, transactions.notes, warnings=warnings)
 
 
 def _missing_labels(frame: pl.DataFrame) -> Iterator[str]:
@@ -132,16 +121,17 @@ def _missing_labels(frame: pl.DataFrame) -> Iterator[str]:
 
 
 @step()
-def featurise(ingested: Ingested, config: FeatureConfig) -> Featured:
+def featurise(ingested: Ingested, config: FeatureConfig, categories: tuple[str, ...]) -> Featured:
     """What was known of each transaction when it came in."""
     store = default_store()
     frame = store.frame(ingested.table)
     labelled = has_labels(frame)
-    features = compute_features(frame, config, labelled)
+    features = compute_features(frame, config, labelled, categories)
     table = pl.concat([frame, features.drop("transaction_id", "amount")], how="horizontal")
     if "is_fraud" not in table.columns:
         table = table.with_columns(is_fraud=pl.lit(None, dtype=pl.Int64))
-    return Featured(table=store.put_frame(table), names=feature_names(config, labelled), labelled=labelled)
+    names = feature_names(config, labelled, categories)
+    return Featured(table=store.put_frame(table), names=names, labelled=labelled, categories=categories)
 
 
 @step()
@@ -150,7 +140,8 @@ def split(featured: Featured, config: ProtocolConfig, features: FeatureConfig, u
     table = default_store().frame(featured.table)
     delay = features.label_delay_days
     parts = [divide(table, fold, delay) for fold in folds(table["time"], config, delay)]
-    audit = audit_folds(parts, table, table, features).require()
+    require_enough(parts)
+    audit = audit_folds(parts, table, table, features, featured.categories).require()
     enough = all(can_be_supervised(one) for one in parts)
     notes = []
     if featured.labelled and use_head and not enough:
@@ -158,6 +149,8 @@ def split(featured: Featured, config: ProtocolConfig, features: FeatureConfig, u
             f"A training or validation week has fewer than {MIN_FRAUDS} known frauds or genuine transactions: no model "
             "with labels is trained, and the autoencoder is served."
         )
+    if featured.labelled:
+        notes += _unjudged(parts)
     method = (
         f"{config.num_folds} prequential {'fold' if config.num_folds == 1 else 'folds'}: {config.train_days} days of "
         f"training, {delay} days until labels are known, {config.test_days} days of test without cards known to be "
@@ -170,6 +163,15 @@ def split(featured: Featured, config: ProtocolConfig, features: FeatureConfig, u
         audit=audit.to_json(),
         notes=tuple(notes),
     )
+
+
+def _unjudged(parts: Sequence[Parts]) -> Iterator[str]:
+    for one in parts:
+        if one.test["is_fraud"].is_null().all():
+            yield (
+                f"Of no transaction in the test from {one.fold.test_start:%Y-%m-%d} on is it known whether it was "
+                "fraud: nothing is measured there."
+            )
 
 
 def _stored(parts: Parts) -> FoldParts:
@@ -214,7 +216,7 @@ def train(ingested: Ingested, featured: Featured, divided: Divided, config: Frau
             not_known_as_fraud(parts.train), featured.names, config.explanation.num_background, config.seed
         )
         last = number == len(divided.folds) - 1
-        history = _history(store.frame(ingested.table), stored, config.features, keep=last)
+        history = _history(store.frame(ingested.table), stored, config, keep=last)
         scorer = Scorer.of(fitted, usual, history, config, labelled=featured.labelled)
         with scratch_folder(home().cache) as scratch:
             scorer.save(scratch)
@@ -224,11 +226,11 @@ def train(ingested: Ingested, featured: Featured, divided: Divided, config: Frau
     return Fitted(scorers=tuple(scorers), records=store.put_json(plain(records)))
 
 
-def _history(frame: pl.DataFrame, fold: FoldParts, config: FeatureConfig, *, keep: bool) -> pl.DataFrame:
+def _history(frame: pl.DataFrame, fold: FoldParts, config: FraudConfig, *, keep: bool) -> pl.DataFrame:
     """What features of the fold's test and of all that comes later look back on; nothing for folds not served."""
-    reach = timedelta(days=config.windows_days[-1] + config.label_delay_days)
+    reach = timedelta(days=config.features.windows_days[-1] + config.features.label_delay_days)
     names = ("transaction_id", "time", "customer_id", "terminal_id", "amount", "is_fraud", "label_time")
-    columns = [name for name in names if name in frame.columns]
+    columns = [name for name in (*names, *config.data.categories) if name in frame.columns]
     return frame.select(columns).filter(pl.lit(keep) & (pl.col("time") > fold.test_start - reach))
 
 
@@ -240,7 +242,14 @@ def evaluate(featured: Featured, divided: Divided, fitted: Fitted, config: Fraud
         with opened(ref) as scorer:
             train, test = store.frame(stored.train), store.frame(stored.test)
             predictions.append(
-                protocol_of_test.predict_fold(scorer, train, test, number, with_head=divided.with_head)
+                protocol_of_test.predict_fold(
+                    scorer,
+                    train,
+                    test,
+                    number,
+                    with_head=divided.with_head,
+                    sequence_scores=_sequence_scores(featured, stored, number, config),
+                )
             )
     table = pl.concat(predictions)
     document, daily = protocol_of_test.evaluation_document(table, config, with_head=divided.with_head)
@@ -250,6 +259,17 @@ def evaluate(featured: Featured, divided: Divided, fitted: Fitted, config: Fraud
         document["leakage"] = leakage(whole, read_parts(divided.folds[-1]), featured.names, config)
     document["daily"] = store.put_frame(daily).model_dump(mode="json")
     return Evidence(document=store.put_json(plain(document)), table=store.put_frame(table))
+
+
+def _sequence_scores(
+    featured: Featured, stored: FoldParts, number: int, config: FraudConfig
+) -> np.ndarray | None:
+    if config.model.sequence_length == 1:
+        return None
+    folder = checkpoint_folder()
+    place = None if folder is None else folder / f"fold-{number}"
+    trainer = Trainer(config, featured.names, place, current_run().bar())
+    return sequence_scores(trainer, default_store().frame(featured.table), read_parts(stored))
 
 
 @step()
@@ -306,16 +326,7 @@ def assemble(
         folder = scratch / "bundle"
         write_bundle(
             folder,
-            BundleFacts(
-                pipeline=PIPELINE,
-                source=ingested.source.name,
-                preset=config.preset,
-                contract=ingested.contract,
-                contract_digest=ingested.contract_digest,
-                input_digest=ingested.table.sha256,
-                code_digest=code_digest("pipelines.fraud_detection"),
-                seed=config.seed,
-            ),
+            ingested.facts(PIPELINE, preset=config.preset, seed=config.seed),
             config=config.model_dump(mode="json"),
             metrics={**evidence.evaluation, "explanation": evidence.explanation},
             tensors=scorer.tensors(),
@@ -342,7 +353,7 @@ def _evidence(
         training=store.json(fitted.records),
         daily=daily,
         contributions=store.frame(explained.table),
-        quarantine=store.frame(ingested.quarantine) if ingested.quarantine else None,
+        quarantine=ingested.quarantined_rows(),
         notes=(*ingested.notes, *divided.notes),
         warnings=ingested.warnings,
         split=divided.method,
@@ -352,9 +363,7 @@ def _evidence(
 
 def _rows(ingested: Ingested, parts: Sequence[FoldParts]) -> dict[str, int]:
     """Rows of all folds together; weeks that several folds use count in each."""
-    return {
-        "in": ingested.rows_in,
-        "quarantined": ingested.quarantined,
+    return ingested.counts() | {
         "train": sum(one.train.rows or 0 for one in parts),
         "validation": sum(one.validation.test.rows or 0 for one in parts),
         "test": sum(one.test.rows or 0 for one in parts),

@@ -32,8 +32,8 @@ from shared.training.settings import FitSettings
 # Fewer frauds in training or validation say too little for a supervised head.
 MIN_FRAUDS = 10
 # An input that the autoencoder always gets right would otherwise turn every rounding error into an alarm.
-_MIN_MEAN_ERROR = 1e-3
-_ROWS_AT_ONCE = 4096
+MIN_MEAN_ERROR = 1e-3
+ROWS_AT_ONCE = 4096
 # Of 13,000 rows, batches of 512 leave the networks half trained after all epochs (2026-11).
 _MIN_STEPS = 100  # in an epoch
 
@@ -118,10 +118,10 @@ class Trainer:
             head = self._fit_head(detector, scaling, training, validation, asked[1], stage)
             detector.head = head.model  # type: ignore[assignment]
             records.append(head.to_json())
-        return _Fitted(scaling, detector.double().eval(), records)
+        return _Fitted(scaling, detector.eval(), records)
 
     def _rows(self, scaling: Scaling, frame: pl.DataFrame) -> Tensor:
-        return scaling.transform(frame, self.config.model.training_limit).float()
+        return scaling.transform(frame, self.config.model.training_limit)
 
     def _fit_autoencoder(self, rows: Tensor, stop_on: Tensor | None, epochs: int, stage: str) -> FitResult:
         model, training = self.config.model, self.config.training
@@ -130,7 +130,7 @@ class Trainer:
                 f"Expected model.code_size below the number of features, {rows.shape[1]}. Received {model.code_size}: "
                 "an autoencoder without a bottleneck lets everything pass."
             )
-        network = _seeded(
+        network = seeded(
             self.config.seed,
             lambda: Autoencoder(
                 rows.shape[1],
@@ -142,9 +142,9 @@ class Trainer:
                 kl_weight=model.kl_weight,
             ),
         )
-        settings = self._settings(epochs, training.learning_rate, 0.0, training.patience, stop_on is not None)
+        settings = self.settings(epochs, training.learning_rate, 0.0, training.patience, stop_on is not None)
         validate = None if stop_on is None else _autoencoder_validation(stop_on)
-        return self._run(
+        return self.fit_network(
             network, reconstruction_loss, {"x": rows}, settings, validate, f"{stage}-autoencoder"
         )
 
@@ -159,7 +159,7 @@ class Trainer:
     ) -> FitResult:
         model, knobs = self.config.model, self.config.training
         data = self._head_data(detector, scaling, training)
-        head = _seeded(
+        head = seeded(
             self.config.seed + 1,
             lambda: Head(
                 data["x"].shape[1],
@@ -169,7 +169,7 @@ class Trainer:
             ),
         )
         head.begin_at(data["target"].mean())
-        settings = self._settings(
+        settings = self.settings(
             epochs,
             knobs.head_learning_rate,
             knobs.head_weight_decay,
@@ -179,20 +179,21 @@ class Trainer:
         validate = (
             None if validation is None else _head_validation(self._head_data(detector, scaling, validation))
         )
-        return self._run(head, head_loss, data, settings, validate, f"{stage}-head")
+        return self.fit_network(head, head_loss, data, settings, validate, f"{stage}-head")
 
     def _head_data(self, detector: Detector, scaling: Scaling, frame: pl.DataFrame) -> dict[str, Tensor]:
         """Inputs and targets of the rows of which it is known whether they are fraud."""
         known = frame.filter(pl.col("is_fraud").is_not_null())
-        rows = scaling.transform(known, self.config.model.scoring_limit).float()
+        rows = scaling.transform(known, self.config.model.scoring_limit)
         with torch.inference_mode():
-            inputs = torch.cat([detector.head_inputs(part) for part in rows.split(_ROWS_AT_ONCE)])
+            inputs = torch.cat([detector.head_inputs(part) for part in rows.split(ROWS_AT_ONCE)])
         target = torch.tensor(known["is_fraud"].to_numpy(), dtype=torch.float32)
         return {"x": inputs.clone(), "target": target}
 
-    def _settings(
+    def settings(
         self, epochs: int, learning_rate: float, weight_decay: float, patience: int, is_validated: bool
     ) -> FitSettings:
+        """Of a network that may stop early where it is validated."""
         return FitSettings(
             epochs=epochs,
             learning_rate=learning_rate,
@@ -204,7 +205,7 @@ class Trainer:
             seed=self.config.seed,
         )
 
-    def _run(
+    def fit_network(
         self,
         network: nn.Module,
         loss: Callable[[nn.Module, dict[str, Tensor]], Tensor],
@@ -213,6 +214,7 @@ class Trainer:
         validate: Callable[[nn.Module], dict[str, float]] | None,
         name: str,
     ) -> FitResult:
+        """Fit a network to `data`, of which "x" has a row for each transaction; its progress is saved by this name."""
         num_rows = len(data["x"])
         batch_size = min(self.config.training.batch_size, max(8, num_rows // _MIN_STEPS))
         result = fit(
@@ -249,9 +251,9 @@ def with_errors(autoencoder: nn.Module, rows: Tensor) -> Detector:
     total = torch.zeros(rows.shape[1], dtype=torch.float64)
     autoencoder.eval()
     with torch.inference_mode():
-        for part in rows.split(_ROWS_AT_ONCE):
+        for part in rows.split(ROWS_AT_ONCE):
             total += (autoencoder(part) - part).double().square().mean(0).sum(0)
-    mean_error = (total / len(rows)).clamp(min=_MIN_MEAN_ERROR).float()
+    mean_error = (total / len(rows)).clamp(min=MIN_MEAN_ERROR).float()
     return Detector(autoencoder, mean_error.clone()).eval()
 
 
@@ -267,7 +269,7 @@ def anomaly_scores(detector: Detector, scaling: Scaling, features: pl.DataFrame,
 
 def _in_parts(score: Callable[[Tensor], Tensor], rows: Tensor) -> np.ndarray:
     with torch.inference_mode():
-        return torch.cat([score(part) for part in rows.split(_ROWS_AT_ONCE)]).numpy()
+        return torch.cat([score(part) for part in rows.split(ROWS_AT_ONCE)]).double().numpy()
 
 
 def not_known_as_fraud(frame: pl.DataFrame) -> pl.DataFrame:
@@ -285,7 +287,8 @@ def can_be_supervised(parts: Parts) -> bool:
     return True
 
 
-def _seeded(seed: int, build: Callable[[], N]) -> N:
+def seeded(seed: int, build: Callable[[], N]) -> N:
+    """A network whose initial weights depend on the seed and nothing else."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
@@ -296,7 +299,7 @@ def _autoencoder_validation(rows: Tensor) -> Callable[[nn.Module], dict[str, flo
         device = next(network.parameters()).device
         total = sum(
             float((network(part) - part).square().mean(0).sum())
-            for part in rows.to(device).split(_ROWS_AT_ONCE)
+            for part in rows.to(device).split(ROWS_AT_ONCE)
         )
         return {"loss": total / rows.numel()}
 
@@ -308,7 +311,7 @@ def _head_validation(data: dict[str, Tensor]) -> Callable[[nn.Module], dict[str,
 
     def validate(network: nn.Module) -> dict[str, float]:
         device = next(network.parameters()).device
-        log_odds = torch.cat([network(part) for part in data["x"].to(device).split(_ROWS_AT_ONCE)]).cpu()
+        log_odds = torch.cat([network(part) for part in data["x"].to(device).split(ROWS_AT_ONCE)]).cpu()
         loss = nn.functional.binary_cross_entropy_with_logits(log_odds, data["target"])
         return {
             "loss": float(loss),

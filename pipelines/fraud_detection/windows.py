@@ -43,15 +43,28 @@ class Timeline:
         return np.searchsorted(self._keys, member * self._num_ranks + rank)
 
 
-class History:
-    """Transactions in the order of member (a customer or a terminal), then of the clock.
+def numbered(*columns: pl.Series) -> np.ndarray:
+    """A number for each distinct row of columns of text, int64 of shape (rows,); null is a value like any other."""
+    found = np.zeros(len(columns[0]), dtype=np.int64)
+    for place, column in enumerate(columns):
+        codes = column.cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1).to_numpy() + 1
+        found = found * (codes.max(initial=0) + 1) + codes
+        if place:
+            # dense again: products of several columns would outgrow 64 bits, and tables of them the memory
+            found = np.unique(found, return_inverse=True)[1]
+    return found
 
-    order: rows of the table; member: number of the member; rank: place on the clock; all of shape (transactions,) and
-    in this order, as is what the methods return. `clock` is in its own order.
+
+class History:
+    """Transactions in the order of member (a customer, a terminal, a category), then of the clock.
+
+    Made from the `numbered` member of each row of the table. order: rows of the table; member: number of the member;
+    rank: place on the clock; all of shape (transactions,) and in this order, as is what the methods return. `clock` is
+    in its own order.
     """
 
-    def __init__(self, ids: pl.Series, clock: Clock) -> None:
-        member = _first_ranks(ids.cast(pl.Categorical).to_physical().to_numpy()[clock.rows])
+    def __init__(self, numbers: np.ndarray, clock: Clock) -> None:
+        member = _first_ranks(numbers[clock.rows])
         self.rank = np.argsort(member, kind="stable")
         self.member = member[self.rank]
         self.order = clock.rows[self.rank]
@@ -90,7 +103,7 @@ class History:
 def _first_ranks(codes: np.ndarray) -> np.ndarray:
     """The place where each code comes first: numbers of members that depend on nothing but these transactions.
 
-    Codes of categories depend on what the process has read before, and with them the last digit of a sum would.
+    Codes of text depend on what the process has read before, and with them the last digit of a sum would.
     """
     first = np.zeros(int(codes.max(initial=0)) + 1, dtype=np.int64)
     places = np.arange(len(codes))

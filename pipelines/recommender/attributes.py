@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -60,9 +59,6 @@ class Attribute:
         )
         levels = tuple(counts["level"].head(_MAX_LEVELS).to_list())
         return cls(name, levels=levels) if len(levels) > 1 else None
-
-    def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "levels": list(self.levels), "edges": list(self.edges)}
 
 
 def encode_table(table: pl.DataFrame, key: str, wanted: pl.Series) -> tuple[Tensor, list[str]] | None:

@@ -49,12 +49,6 @@ class Histories:
         """The user of each pair, int64 of shape (pairs,)."""
         return torch.repeat_interleave(torch.arange(len(self)), self.counts)
 
-    def to(self, device: torch.device | str) -> "Histories":
-        """The same histories on another device."""
-        return Histories(
-            self.offsets.to(device), self.items.to(device), self.weights.to(device), self.num_items
-        )
-
     def select(self, users: Tensor) -> "Histories":
         """The histories of some users, in their order."""
         counts = self.counts[users]

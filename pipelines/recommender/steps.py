@@ -25,15 +25,16 @@ from pipelines.recommender.train import Judge, Trainer
 from pipelines.recommender.truth import likeness, oracle
 from shared.contracts.contract import load
 from shared.contracts.table import check_table
-from shared.data.files import scratch_folder, sha256_file
+from shared.data.files import scratch_folder
 from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.errors import RequestError
 from shared.monitoring.profile import reference_profile
+from shared.orchestration.ingested import IngestedTable
 from shared.orchestration.run import current_run
-from shared.orchestration.step import checkpoint_folder, code_digest, step
-from shared.orchestration.stored import Evidence, Handle, Source, restored
-from shared.publishing.bundle import BundleFacts, write_bundle
+from shared.orchestration.step import checkpoint_folder, step
+from shared.orchestration.stored import Evidence, Handle, Source, identified, restored
+from shared.publishing.bundle import write_bundle
 from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
 
@@ -41,19 +42,11 @@ PIPELINE = "recommender"
 _PROFILE_USERS = 2000  # whose lists are the reference for drift
 
 
-class Ingested(Handle):
-    """Interactions that keep the contract and are usable, attribute tables, and what was left out on the way."""
+class Ingested(IngestedTable):
+    """Interactions that keep the contract and are usable, with attribute tables."""
 
-    source: Source
-    table: Ref
     items: Ref | None
     users: Ref | None
-    quarantine: Ref | None
-    contract: str
-    contract_digest: str
-    rows_in: int
-    quarantined: int
-    notes: tuple[str, ...]
 
 
 class Parts(Handle):
@@ -77,31 +70,22 @@ class Fitted(Handle):
 
 def identify(source: str, config: DataConfig) -> Source:
     """The source with the digest of all its files."""
-    digests = [sha256_file(path) for path in source_paths(source, config)]
-    return Source(name=source, sha256="+".join(digests))
+    return identified(source, source_paths(source, config))
 
 
 @step(retries=2)
 def ingest(source: Source, config: DataConfig, seed: int) -> Ingested:
     """Read the source, hold every row against its contract, keep the interactions that count."""
     tables = load_tables(source.name, config, seed)
-    contract = load(INPUT_CONTRACT)
-    checked = check_table(tables.interactions, contract)
+    checked = check_table(tables.interactions, load(INPUT_CONTRACT))
     prepared = prepare(checked.require(), config)
-    notes = [*tables.notes, *prepared.notes]
-    notes += [f"Quarantine: {item.column} {item.rule}, {item.count} rows." for item in checked.violations]
-    store = default_store()
-    return Ingested(
-        source=source,
-        table=store.put_frame(prepared.frame),
+    return Ingested.of(
+        source,
+        checked,
+        prepared.frame,
+        (*tables.notes, *prepared.notes),
         items=_attributes(tables.items, "item_attributes"),
         users=_attributes(tables.users, "user_attributes"),
-        quarantine=store.put_frame(checked.quarantined) if checked.quarantined.height else None,
-        contract=contract.id_version,
-        contract_digest=contract.digest,
-        rows_in=len(tables.interactions),
-        quarantined=checked.quarantined.height,
-        notes=tuple(notes),
     )
 
 
@@ -268,7 +252,7 @@ def assemble(
             explanation=store.json(explained.document),
             selection=store.json(fitted.selection),
             users=store.frame(evaluated.table),
-            quarantine=store.frame(ingested.quarantine) if ingested.quarantine else None,
+            quarantine=ingested.quarantined_rows(),
             notes=ingested.notes,
             split=parts.method,
             audit=parts.audit,
@@ -284,16 +268,7 @@ def assemble(
         folder = scratch / "bundle"
         write_bundle(
             folder,
-            BundleFacts(
-                pipeline=PIPELINE,
-                source=ingested.source.name,
-                preset=config.preset,
-                contract=ingested.contract,
-                contract_digest=ingested.contract_digest,
-                input_digest=ingested.table.sha256,
-                code_digest=code_digest("pipelines.recommender"),
-                seed=config.seed,
-            ),
+            ingested.facts(PIPELINE, preset=config.preset, seed=config.seed),
             config=config.model_dump(mode="json"),
             metrics={**evidence.evaluation, "explanation": evidence.explanation},
             tensors=scorer.ranker.tensors(),
@@ -310,4 +285,4 @@ def assemble(
 
 def _rows(ingested: Ingested, parts: Parts) -> dict[str, int]:
     sizes = {name: getattr(parts, name).rows or 0 for name in ("train", "validation", "test")}
-    return {"in": ingested.rows_in, "quarantined": ingested.quarantined, **sizes}
+    return ingested.counts() | sizes

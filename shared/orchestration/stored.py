@@ -1,12 +1,12 @@
 """What the steps of every pipeline have alike: handles that they pass on, and stored folders read back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.data.files import scratch_folder
+from shared.data.files import scratch_folder, sha256_file
 from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.publishing.summary import RunSummary
@@ -34,6 +34,11 @@ class Source(Handle):
     def generated(self) -> bool:
         """Whether the data come from the generator, whose truth is known."""
         return self.name == SYNTHETIC
+
+
+def identified(source: str, paths: Iterable[Path]) -> Source:
+    """The source of this name with the digests of all files behind it; none for the generator."""
+    return Source(name=source, sha256="+".join(sha256_file(path) for path in paths))
 
 
 class Evidence(Handle):

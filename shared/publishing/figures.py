@@ -164,7 +164,7 @@ def cost_curve(
     if num_drawn == 0:
         return nothing("no cut-off has a cost")
     if chosen is not None:
-        axes.axvline(chosen, color=INK, linewidth=1, label=f"chosen  {show(float(chosen), 3)}")
+        axes.axvline(chosen, color=INK, linewidth=1, label=f"chosen  {show(float(chosen))}")
     dress(axes, x=x, y=f"Cost in {unit}" if unit else "Cost")
     _thousands(axes.yaxis)
     legend(axes)

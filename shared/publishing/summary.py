@@ -41,6 +41,9 @@ class MetricValue(_Record):
     unit: str = Field(default="", description="empty for a pure number")
     higher_is_better: bool | None = Field(description="direction; null when neither direction is better")
     n: int = Field(ge=0, description="number of independent units behind the value")
+    reason: str = Field(
+        default="", exclude_if=lambda text: not text, description="why the value is not defined"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -18,13 +18,14 @@ class Commands:
     """How the tests run one pipeline.
 
     little_evidence: options with which everything runs and the evidence is small, for tests that are not about it.
-    long_epochs: so many train for seconds.
+    long_epochs: so many train for seconds. small_table: options with which no table needs 400 kB.
     """
 
     pipeline: str
     contract: str
     little_evidence: tuple[str, ...]
     long_epochs: int
+    small_table: tuple[str, ...] = ()
 
     @property
     def tiny(self) -> tuple[str, ...]:
@@ -52,12 +53,28 @@ RECOMMENDER = Commands(
     long_epochs=100,
 )  # fmt: skip
 
+# Four networks one after the other, each with its own checkpoints.
+FRAUD_DETECTION = Commands(
+    "fraud_detection",
+    "card_transactions",
+    settings(
+        "protocol.num_folds=1", "evaluation.num_bootstraps=50", "evaluation.num_trees=10",
+        "evaluation.boosting_rounds=10", "explanation.num_checked=20", "explanation.num_background=10",
+        "explanation.num_orders=1", "training.patience=1000",
+    ),
+    long_epochs=20,
+    small_table=settings("data.num_customers=50", "data.num_terminals=100", "data.num_days=70"),
+)  # fmt: skip
+COMMANDS = {commands.pipeline: commands for commands in (CREDIT_SCORING, RECOMMENDER, FRAUD_DETECTION)}
 
-@pytest.fixture(scope="session", params=[CREDIT_SCORING, RECOMMENDER], ids=lambda commands: commands.pipeline)
+
+@pytest.fixture(scope="session", params=list(COMMANDS))
 def every_pipeline(request: pytest.FixtureRequest) -> Commands:
-    """What must hold for all pipelines alike is tested with each."""
-    commands: Commands = request.param
-    return commands
+    """What must hold for all pipelines alike is tested with each.
+
+    Tests of what is shared code alone name one: `parametrize("every_pipeline", [NAME], indirect=True)`.
+    """
+    return COMMANDS[request.param]
 
 
 @pytest.fixture(scope="session")

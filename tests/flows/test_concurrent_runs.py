@@ -1,6 +1,10 @@
 """Two runs at once in one home, each with its own process, as two people on one machine have them."""
 
+import pytest
 
+
+# Locks are shared code, and credit scoring is tried below.
+@pytest.mark.parametrize("every_pipeline", ["recommender", "fraud_detection"], indirect=True)
 def test_two_identical_first_runs_at_once_both_succeed_and_publish_one_version(fieldwork, every_pipeline):
     command = (*every_pipeline.tiny, *every_pipeline.little_evidence, "--json", "-")
     together = [fieldwork.start(*command, own_server=True) for _ in range(2)]

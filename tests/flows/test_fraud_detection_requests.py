@@ -3,7 +3,7 @@
 import gzip
 import os
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -35,9 +35,25 @@ def table() -> pl.DataFrame:
         (["--set", "model.kind=forest"], ["model.kind", "'plain'", "forest"]),
         (["--set", "features.windows_days=[]"], ["features.windows_days"]),
         (["--set", "features.windows_days=[7, 1]"], ["features.windows_days", "shortest first"]),
+        (["--set", "features.windows_days=[0]"], ["features.windows_days", "greater than or equal to 1"]),
+        (["--set", "features.windows_days=[99999]"], ["features.windows_days", "less than or equal to 3650"]),
+        (
+            ["--set", "features.label_delay_days=99999"],
+            ["features.label_delay_days", "less than or equal to"],
+        ),
         (["--set", "features.night_hours=[22, 30]"], ["features.night_hours", "hours from 0 to 23"]),
         (["--set", "features.time_zone=Mars/Olympus"], ["features.time_zone", "Europe/Brussels"]),
         (["--set", "protocol.first_train_day=soon"], ["protocol.first_train_day"]),
+        (
+            ["--set", "protocol.first_train_day=9999-12-31"],
+            ["protocol.first_train_day", "less than 2100-01-01"],
+        ),
+        (["--set", "protocol.train_days=9999999999"], ["protocol.train_days", "less than or equal to 3650"]),
+        (["--set", "protocol.num_folds=9999999999"], ["protocol.num_folds", "less than or equal to 1000"]),
+        (["--set", "model.hidden_sizes=[0]"], ["model.hidden_sizes", "greater than or equal to 1"]),
+        (["--set", "model.hidden_sizes=[16, -3]"], ["model.hidden_sizes", "greater than or equal to 1"]),
+        (["--set", "model.head_hidden_sizes=[0]"], ["model.head_hidden_sizes", "greater than or equal to 1"]),
+        (["--set", "seed=99999999999999999999"], ["seed", "less than 2147483648"]),
         (["--set", "decision.alerts_per_day=0"], ["decision.alerts_per_day", "greater than or equal to 1"]),
         (["--set", "decision.lost_share=1.5"], ["decision.lost_share", "less than or equal to 1"]),
         (["--data", "no_such_table"], ["no_such_table", "synthetic, fraud_handbook"]),
@@ -203,12 +219,64 @@ def test_genuine_transactions_alone_train_without_labels_and_broken_rows_go_to_q
     assert document["metrics"]["test/average_precision"]["value"] is None
 
 
-def test_frauds_alone_are_a_wrong_request(fieldwork, tmp_path, table):
-    table.with_columns(is_fraud=1).write_csv(tmp_path / "own.csv")
-    fieldwork(*TINY, *LITTLE_EVIDENCE, "--data", tmp_path / "own.csv").require_plain_failure(
-        2, "Received 0 rows"
+def without_days(first: int, last: int) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """Leaves out days of the table, both inclusive, counted from its first."""
+    day = pl.col("time").dt.date() - pl.col("time").dt.date().min()
+    return lambda table: table.filter(day.dt.total_days().is_between(first, last).not_())
+
+
+def one_in_the_future(table: pl.DataFrame) -> pl.DataFrame:
+    late = table.head(1).with_columns(
+        transaction_id=pl.lit("late"), time=datetime(2090, 1, 1, 12, tzinfo=UTC)
     )
-    assert not (fieldwork.home / "mlflow.db").exists()
+    return pl.concat([table, late.cast(table.schema)])
+
+
+def few_at_the_end(table: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([without_days(33, 39)(table), table.tail(50)])
+
+
+# With one fold: days 5 to 11 train for the validation, 19 to 25 are the validation and the training, 33 to 39 the test.
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (lambda table: table.with_columns(is_fraud=1), ["Received 0 in the training of the validation"]),
+        (lambda table: table.gather_every(len(table) // 42), ["training of the validation", "Give more"]),
+        (lambda table: table.with_columns(customer_id=pl.lit("c1")), ["Received 0", "known to be compromised"]),
+        (without_days(5, 11), ["Received 0 in the training of the validation from 2024-01-06 to 2024-01-12"]),
+        (without_days(19, 25), ["Received 0 in the validation from 2024-01-20 to 2024-01-26"]),
+        (few_at_the_end, ["in the test from 2024-02-03 to 2024-02-09", "protocol.first_train_day"]),
+        (one_in_the_future, ["Received 0 in the training of the validation from 2089-11-28"]),
+    ],
+    ids=[
+        "frauds-alone", "forty-rows", "one-compromised-customer", "gap-before-validation", "gap-in-training",
+        "few-in-test", "one-time-far-ahead",
+    ],
+)  # fmt: skip
+def test_weeks_without_enough_genuine_transactions_are_a_wrong_request(
+    fieldwork, tmp_path, table, change, parts
+):
+    change(table).write_csv(tmp_path / "own.csv")
+    outcome = fieldwork(*TINY, *LITTLE_EVIDENCE, "--data", tmp_path / "own.csv")
+    outcome.require_plain_failure(2, "Expected at least 100 transactions", *parts)
+    assert not (fieldwork.home / "checkpoints").exists()
+
+
+def test_one_customer_at_one_terminal_with_equal_amounts_and_times_of_two_zones_is_a_valid_table(
+    fieldwork, tmp_path, table
+):
+    in_tokyo = pl.col("time").dt.convert_time_zone("Asia/Tokyo").dt.strftime("%Y-%m-%dT%H:%M:%S%:z")
+    in_utc = pl.col("time").dt.strftime("%Y-%m-%d %H:%M:%S")
+    times = table.select(time=pl.when(pl.int_range(pl.len()) % 2 == 0).then(in_tokyo).otherwise(in_utc))
+    own = times.with_columns(customer_id=pl.lit("c1"), terminal_id=pl.lit("m1"), amount=7.0)
+    own.write_csv(tmp_path / "own.csv")
+    outcome = fieldwork(*TINY, *LITTLE_EVIDENCE, "--data", tmp_path / "own.csv", "--json", "-")
+    assert outcome.require_success().document["rows"]["quarantined"] == 0
+    scored = ("score", "fraud_detection", tmp_path / "own.csv", "--out", tmp_path / "out.parquet")
+    fieldwork(*scored).require_success()
+    alerts = pl.read_parquet(tmp_path / "out.parquet")
+    assert alerts["time"].equals(table["time"])
+    assert alerts["score"].is_finite().all()
 
 
 def test_contract_check_says_whether_a_run_would_take_the_file(fieldwork, tmp_path, table):

@@ -132,7 +132,7 @@ def test_score_command_gives_the_scores_of_the_evaluation(first_run, last_week, 
     evaluated = first_run.frame(first_run.result("evaluate")["table"]).filter(pl.col("fold") == 2)
     both = evaluated.join(alerts.select("transaction_id", "score"), on="transaction_id", validate="1:1")
     assert both.height == evaluated.height > 0
-    np.testing.assert_allclose(both["score"], both["head"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(both["score"], both["head"], rtol=1e-6, atol=1e-6)
     explanations = pl.read_parquet(tmp_path / "alerts.explanations.parquet")
     assert explanations["transaction_id"].to_list() == alerts.filter("alert")["transaction_id"].to_list()
     assert alerts.filter("alert")["contributing_features"].null_count() == 0

@@ -78,6 +78,8 @@ def test_run_killed_in_training_continues_to_the_same_weights(fieldwork, command
     assert_continued_and_equal(fieldwork, outcome.document, uninterrupted)
 
 
+# Signals are shared code; the pipeline with most networks shows it.
+@pytest.mark.parametrize("every_pipeline", ["fraud_detection"], indirect=True)
 def test_run_stopped_in_training_says_how_to_continue_and_does(fieldwork, command, uninterrupted):
     for number in (signal.SIGTERM, signal.SIGINT):  # the second stops the run that continues the first
         already = newest_checkpoint(fieldwork.home)
@@ -96,6 +98,7 @@ def test_run_stopped_in_training_says_how_to_continue_and_does(fieldwork, comman
     assert_continued_and_equal(fieldwork, outcome.document, uninterrupted)
 
 
+@pytest.mark.parametrize("every_pipeline", ["credit_scoring"], indirect=True)
 def test_stop_before_training_is_resumable_too(fieldwork, command):
     process = fieldwork.start(*command, own_server=True)
     wait_for(process, (fieldwork.home / "prefect").is_dir)
@@ -107,6 +110,7 @@ def test_stop_before_training_is_resumable_too(fieldwork, command):
     assert "Exception ignored" not in stopped.stderr
 
 
+@pytest.mark.parametrize("every_pipeline", ["credit_scoring"], indirect=True)
 def test_killed_run_leaves_no_server_behind(fieldwork, command):
     if not Path("/proc/self/environ").exists():
         pytest.skip("needs Linux to find processes by their data home")

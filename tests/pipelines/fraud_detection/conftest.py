@@ -76,4 +76,4 @@ def alone(small: Small) -> Scorer:
     detector = type(small.scorer.detector)(
         small.scorer.detector.autoencoder, small.scorer.detector.mean_error
     )
-    return replace(small.scorer, detector=detector.double().eval(), calibration=None)
+    return replace(small.scorer, detector=detector.eval(), calibration=None)

@@ -263,6 +263,12 @@ def test_transactions_to_score_come_in_the_own_form_or_in_the_contracts(tmp_path
         assert check_table(frame, load("card_transactions")).require()["customer_id"].to_list() == ["1", "2"]
 
 
+def test_a_table_to_score_without_a_category_of_the_model_is_refused_by_its_name(tmp_path):
+    own_table().drop("mcc").write_parquet(tmp_path / "own.parquet")
+    with pytest.raises(RequestError, match=r"categories online, mcc.*without mcc"):
+        read_to_score(tmp_path / "own.parquet", DataConfig(columns=OWN, categories=("online", "mcc")))
+
+
 @pytest.mark.parametrize("source", ["no_such_set", "german_credit", "/tmp", "", "\x00"])
 def test_an_unknown_source_names_what_there_is(source):
     with pytest.raises(RequestError, match="synthetic, fraud_handbook"):

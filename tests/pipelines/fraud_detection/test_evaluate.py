@@ -1,5 +1,6 @@
 """Metrics over folds and days, checked against the definitions and against themselves."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipelines.fraud_detection.config import tiny
 from pipelines.fraud_detection.evaluate import (
     AUTOENCODER,
     HEAD,
+    SEQUENCE,
     TestResults,
     evaluation_document,
     models_in,
@@ -116,6 +118,17 @@ def test_every_baseline_stands_beside_the_networks(predictions):
     assert models_in(predictions) == [HEAD, AUTOENCODER, *SUPERVISED, *UNSUPERVISED]
 
 
+def test_sequence_autoencoder_is_one_that_the_autoencoder_has_to_beat():
+    table = _table()
+    better = table.with_columns((pl.col(AUTOENCODER) + 2 * pl.col("is_fraud")).alias(SEQUENCE))
+    verdict, compared = TestResults(better, CONFIG).judge(AUTOENCODER, [SEQUENCE, "mahalanobis"])
+    assert verdict.best_baseline == SEQUENCE
+    assert "sequence autoencoder" in verdict.sentence
+    assert compared.keys() == {SEQUENCE, "mahalanobis"}
+    _, without = TestResults(table, CONFIG).judge(AUTOENCODER, [SEQUENCE, "mahalanobis"])
+    assert without.keys() == {"mahalanobis"}
+
+
 def test_verdict_is_on_the_served_model_and_on_the_autoencoder(predictions):
     document, _ = evaluation_document(predictions, CONFIG, with_head=True)
     sentence = document["verdict"]["sentence"]
@@ -159,3 +172,10 @@ def test_leakage_keeps_the_cards_and_the_rows_that_it_says(small):
         "compromised_kept",
         "random_split",
     ]
+
+
+@pytest.mark.parametrize("label", [None, 0], ids=["not-known", "all-genuine"])
+def test_leakage_is_not_measured_on_a_test_without_both_classes(small, label):
+    parts = replace(small.parts, test=small.parts.test.with_columns(is_fraud=pl.lit(label, dtype=pl.Int64)))
+    table = pl.concat([parts.train, parts.test])
+    assert leakage(table, parts, small.names, small.config) is None

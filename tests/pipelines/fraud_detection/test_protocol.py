@@ -13,10 +13,13 @@ from pipelines.fraud_detection.config import FeatureConfig, ProtocolConfig
 from pipelines.fraud_detection.features import compute_features
 from pipelines.fraud_detection.generator import generate
 from pipelines.fraud_detection.protocol import (
+    MIN_GENUINE,
+    Fold,
     Parts,
     days_needed,
     divide,
     folds,
+    require_enough,
     unlabelled_periods,
     without_compromised,
 )
@@ -148,6 +151,35 @@ def test_a_table_without_labels_is_divided_too(frame):
     assert parts.test.height == days.height
     assert parts.train["is_fraud"].null_count() == parts.train.height
     assert unlabelled_periods(frame.drop("is_fraud")) == []
+
+
+def sized(train: int, test: int, frauds: int = 0, validation: Parts | None = None) -> Parts:
+    """A fold of so many transactions, `frauds` of them known as fraud in each part."""
+    fold = Fold(START, START + 7 * DAY, START + 14 * DAY, START + 21 * DAY)
+    frames = [pl.DataFrame({"is_fraud": [1] * frauds + [0, None] * (size // 2)}) for size in (train, test)]
+    return Parts(fold, *frames, validation)
+
+
+def test_parts_with_just_enough_genuine_transactions_are_accepted():
+    require_enough([sized(MIN_GENUINE, MIN_GENUINE, validation=sized(MIN_GENUINE, MIN_GENUINE))])
+
+
+@pytest.mark.parametrize(
+    ("where", "place"),
+    [("training of the validation", 0), ("validation", 1), ("training", 2), ("test", 3)],
+    ids=["training-of-validation", "validation", "training", "test"],
+)
+@pytest.mark.parametrize("size", [0, MIN_GENUINE - 2], ids=["gap", "too-few"])
+def test_a_part_with_too_few_genuine_transactions_is_named_with_its_days_whatever_its_frauds(
+    where, place, size
+):
+    sizes = [MIN_GENUINE] * 4
+    sizes[place] = size
+    large = sized(500, 500, validation=sized(500, 500))
+    small = sized(*sizes[2:], frauds=300, validation=sized(*sizes[:2], frauds=300))
+    days = "2024-01-01 to 2024-01-07" if "training" in where else "2024-01-15 to 2024-01-21"
+    with pytest.raises(RequestError, match=f"at least 100 .*Received {size} in the {where} from {days}"):
+        require_enough([large, small])
 
 
 def test_a_clean_division_passes_the_audit(frame, features, parts):

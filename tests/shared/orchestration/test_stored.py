@@ -3,7 +3,7 @@ from pydantic import ValidationError
 
 from shared.data.home import home
 from shared.data.store import default_store
-from shared.orchestration.stored import Source, read_summary, restored
+from shared.orchestration.stored import Source, identified, read_summary, restored
 from shared.publishing.summary import RunSummary
 
 
@@ -46,6 +46,18 @@ def test_summary_of_a_stored_bundle_is_read_back(folder):
 def test_only_the_generators_data_count_as_generated():
     assert Source(name="synthetic", sha256="").generated
     assert not Source(name="/data/synthetic", sha256="0" * 64).generated
+
+
+def test_source_is_identified_by_the_content_of_all_its_files(tmp_path):
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    one.write_text("a")
+    other.write_text("b")
+    before = identified("one.csv", [one, other])
+    assert identified("one.csv", [one, other]) == before
+    assert identified("one.csv", [one]) != before
+    other.write_text("c")
+    assert identified("one.csv", [one, other]) != before
+    assert identified("synthetic", []) == Source(name="synthetic", sha256="")
 
 
 def test_handle_cannot_be_changed_between_steps():

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from shared.evaluation.metric import undefined
 from shared.publishing.plain import canonical, json_digest, json_text, plain
 from shared.publishing.summary import MetricValue, PublishedModel, RunSummary, TrainingSummary
 
@@ -63,6 +64,13 @@ def test_result_objects_with_to_json_are_metrics() -> None:
             return {"value": np.float32(0.5), "higher_is_better": False, "n": 4}
 
     assert MetricValue.model_validate(Result()).value == 0.5
+
+
+def test_metric_that_is_not_defined_keeps_its_reason() -> None:
+    metric = undefined("test/roc_auc", "all rows are of one class", n=7)
+    made = summary(metrics={"test/roc_auc": metric}).to_json()["metrics"]["test/roc_auc"]
+    assert made == metric.to_json()
+    assert made["reason"] == "all rows are of one class"
 
 
 @pytest.mark.parametrize(
