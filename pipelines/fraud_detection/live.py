@@ -45,7 +45,7 @@ class LiveScorer:
         self.state.save(path)
 
     def observe(self, transaction: Transaction) -> LiveScore:
-        """Score an incoming transaction, equal to that of a batch to 1e-6 of its size; it is then part of what is known.
+        """Score an incoming transaction as a batch would, to 1e-6 of the score; it is then part of what is known.
 
         Raises RequestError when a category that the model was trained with is missing.
         """

@@ -58,7 +58,7 @@ def _results(summary: RunSummary, evidence: EvidenceDocuments) -> Section:
     ]
     if HEAD in evaluation["metrics"]:
         notes.append(
-            "The autoencoder and the four models from Mahalanobis on have never seen a label, except through the known "
+            "Autoencoders and the four models from Mahalanobis on have never seen a label, except through the known "
             "frauds at a terminal and by leaving known frauds out of their training."
         )
     return results_section(

@@ -9,6 +9,8 @@ import polars as pl
 import torch
 from torch import Tensor
 
+_ROWS_AT_ONCE = 4096  # what fits into the cache takes half the time (2026-11)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaling:
@@ -35,7 +37,12 @@ class Scaling:
 
     def scaled(self, values: np.ndarray, limit: float) -> Tensor:
         """As `transform`, from float64 values of shape (rows, features)."""
-        return torch.from_numpy(np.clip((values - self.mean) / self.scale, -limit, limit).astype(np.float32))
+        scaled = np.empty(values.shape, dtype=np.float32)
+        for begin in range(0, len(values), _ROWS_AT_ONCE):
+            part = values[begin : begin + _ROWS_AT_ONCE] - self.mean
+            part /= self.scale
+            np.clip(part, -limit, limit, out=scaled[begin : begin + _ROWS_AT_ONCE], casting="same_kind")
+        return torch.from_numpy(scaled)
 
     def unscaled(self, rows: Tensor) -> np.ndarray:
         """Scaled rows in the units of the features again, float64 of shape (rows, features)."""

@@ -4,10 +4,10 @@
 
 Training: an autoencoder 30-64-32-16-32-64-30 on 284,807 rows in batches of 256, by `fit` and by a bare loop; then the
 ensemble of the default configuration, whose row counts once for each member, beside a bare loop over one member.
-Scoring: the first network in parts of 4,096 rows, where the pipeline scales a table first and computes in float64;
-then `Scorer` from transactions to alerts, to alerts with their reasons, and what explains them alone. Features: of the
-Handbook's table (`FIELDWORK_DATA`; without it generated payments of its size), each round in a process of its own;
-memory is the peak beyond the table. Streaming: 2,000 payments one by one.
+Scoring: the first network in parts of 4,096 rows, where the pipeline scales a table of float64 first; then `Scorer`
+from transactions to alerts, to alerts with their reasons, and what explains them alone. Features: of the Handbook's
+table (`FIELDWORK_DATA`; without it generated payments of its size), each round in a process of its own; memory is the
+peak beyond the table. Streaming: 2,000 payments one by one.
 
 Contenders alternate, in a new order each round; the ratio is to the first of them in the same round. On a busy
 machine --cpu-time with one thread counts the time that the process got. Needs Linux. Prints Markdown, median
@@ -140,14 +140,12 @@ def trained(
 def scoring(options: argparse.Namespace) -> Iterator[Measured]:
     """The autoencoder alone, then everything from transactions to alerts."""
     rows = torch.randn(NUM_ROWS, SIZES[0])
-    usual, double = usual_autoencoder(*SIZES), usual_autoencoder(*SIZES).double()
-    detector = with_errors(Autoencoder(*SIZES), rows).double()
-    wide = rows.double()
-    table = pl.from_numpy(wide.numpy())
+    usual = usual_autoencoder(*SIZES)
+    detector = with_errors(Autoencoder(*SIZES), rows)
+    table = pl.from_numpy(rows.double().numpy())
     scaling, limit = Scaling.fit(table, table.columns), quick().model.scoring_limit
     contenders: dict[str, tuple[Work, int]] = {
         "scoring, bare loop": (lambda: bare_scores(usual, rows), NUM_ROWS),
-        "scoring, bare loop, float64": (lambda: bare_scores(double, wide), NUM_ROWS),
         "scoring, pipeline": (lambda: anomaly_scores(detector, scaling, table, limit), NUM_ROWS),
     }
     yield from compared(contenders, options)

@@ -54,13 +54,16 @@ def first_run(tmp_path_factory: pytest.TempPathFactory, fieldwork_in: Any) -> Ru
 
 @pytest.fixture(scope="module")
 def unlabelled_run(tmp_path_factory: pytest.TempPathFactory, fieldwork_in: Any) -> Run:
-    """A table of one's own without is_fraud."""
+    """A table of one's own without is_fraud, with a category, and with the model of a customer's last payments."""
     from pipelines.fraud_detection.generator import generate
 
     folder = tmp_path_factory.mktemp("unlabelled")
-    generate(200, 400, 75, seed=1).frame.drop("is_fraud", "scenario").write_csv(folder / "payments.csv")
+    payments = generate(200, 400, 75, seed=1).frame.drop("is_fraud", "scenario")
+    at_night = pl.when(pl.col("time").dt.hour() < 6).then(pl.lit("online")).otherwise(pl.lit("chip"))
+    payments.with_columns(entry_mode=at_night).write_csv(folder / "payments.csv")
     fieldwork = fieldwork_in(folder / "home")
-    outcome = fieldwork(*TINY, "--data", folder / "payments.csv", "--json", "-")
+    knobs = ("--set", "data.categories=[entry_mode]", "--set", "model.sequence_length=3")
+    outcome = fieldwork(*TINY, "--data", folder / "payments.csv", *knobs, "--json", "-")
     return Run(fieldwork, outcome.require_success())
 
 
@@ -148,7 +151,7 @@ def test_second_identical_run_computes_nothing(first_run):
 def test_table_without_labels_runs_and_says_that_nothing_was_measured(unlabelled_run, tmp_path):
     document = unlabelled_run.document
     assert document["verdict"].startswith("The autoencoder cannot be judged")
-    assert document["baselines"].keys() == UNSUPERVISED
+    assert document["baselines"].keys() == UNSUPERVISED | {"sequence_autoencoder"}
     assert all(metric["value"] is None for metric in document["metrics"].values())
     payments = unlabelled_run.frame(unlabelled_run.result("ingest")["table"])[-200:]
     payments.write_csv(tmp_path / "today.csv")
@@ -158,6 +161,7 @@ def test_table_without_labels_runs_and_says_that_nothing_was_measured(unlabelled
     ).require_success()
     alerts = pl.read_csv(out)
     assert alerts["probability"].null_count() == 200
+    assert unlabelled_run.result("featurise")["names"][-1] == "customer_share_of_entry_mode"
     assert alerts["alert"].sum() > 0
 
 
