@@ -81,6 +81,17 @@ PIPELINES: tuple[Pipeline, ...] = (
         headline="test/average_precision",
     ),
     Pipeline(
+        name="predictive_maintenance",
+        title="Predictive maintenance",
+        question="Which machine will fail within its next hours, how sure are we, and when is the cheapest moment to "
+        "service it?",
+        input_contract="machine_sensor_readings",
+        output_contract="maintenance_forecasts",
+        module="pipelines.predictive_maintenance",
+        sources=("synthetic", "cmapss"),
+        headline="test/rmse_true",
+    ),
+    Pipeline(
         name="recommender",
         title="Recommender",
         question="What should we show each user next, and is a neural model worth it here?",

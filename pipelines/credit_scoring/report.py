@@ -23,6 +23,7 @@ from shared.publishing.blocks import (
     Report,
     Section,
     Table,
+    estimate,
     interval,
 )
 from shared.publishing.report import render
@@ -286,7 +287,7 @@ def _gap_callout(audit: Mapping[str, Any]) -> Callout:
             continue
         found = found or gap["finding"] == "gap"
         pair = f"{gap['lowest']} against {gap['highest']}"
-        parts.append(f"{name} {gap['value']:.2f} ({interval(gap, 2)}; {pair}): {gap['finding']}.")
+        parts.append(f"{name} {estimate(gap)} ({interval(gap)}; {pair}): {gap['finding']}.")
     return Callout("warning" if found else "neutral", " ".join(parts), _capital(audit["attribute"]))
 
 

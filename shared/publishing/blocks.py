@@ -5,8 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from shared.evaluation.metric import decimals
+
 Kind = Literal["good", "warning", "bad", "neutral"]
 Value = str | int | float | bool | None
+# Numbers from here on are not shares: three digits after the point would be more than is known.
+_LARGE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +161,29 @@ def show(value: Value, digits: int | None = None) -> str:
     return str(value)
 
 
-def interval(metric: Mapping[str, Any], digits: int = 3) -> str:
+def estimate(metric: Mapping[str, Any]) -> str:
+    """The value of a metric, as `0.782` or `12.9`, with as many digits as its interval has; an en dash for none."""
+    value = metric.get("value")
+    return show(None if value is None else float(value), _digits(metric))
+
+
+def interval(metric: Mapping[str, Any]) -> str:
     """The interval of a metric, as `0.712 to 0.846`; empty when there is none."""
     low, high = metric.get("low"), metric.get("high")
     if low is None or high is None:
         return ""
+    digits = _digits(metric)
     if max(abs(low), abs(high)) < 10**-digits:
         return f"{show(float(low), digits)} to {show(float(high), digits)}"
     return _minus(f"{low:,.{digits}f}") + " to " + _minus(f"{high:,.{digits}f}")
+
+
+def _digits(metric: Mapping[str, Any]) -> int:
+    """Three for shares and the like; for larger numbers what tells the ends of the interval apart."""
+    low, high = metric.get("low"), metric.get("high")
+    if low is None or high is None or max(abs(low), abs(high)) < _LARGE:
+        return 3
+    return min(3, decimals(high - low))
 
 
 def _float(value: float, digits: int | None) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shared.publishing.blocks import Table, Value, direction, interval, show
+from shared.publishing.blocks import Table, Value, direction, estimate, interval, show
 from shared.publishing.standard import results_table, titled
 from shared.publishing.summary import Metrics, RunSummary
 
@@ -140,7 +140,7 @@ def _metrics_table(summary: RunSummary, titles: Mapping[str, str], baselines: Ma
     for name, title in titles.items():
         metric = summary.metrics[name]
         words = ", ".join(part for part in (metric.unit, direction(metric.model_dump())) if part)
-        values: list[Value] = [f"{title} ({words})" if words else title, show(metric.value, 3)]
+        values: list[Value] = [f"{title} ({words})" if words else title, estimate(metric.model_dump())]
         values += [interval(metric.model_dump()) or None, metric.n]
         values += [_value_of(metrics, name) for metrics in baselines.values()]
         rows.append(values)
@@ -152,7 +152,7 @@ def _value_of(metrics: Metrics, name: str) -> str | None:
     if metric is None or metric.value is None:
         return None
     between = interval(metric.model_dump())
-    return show(metric.value, 3) + (f" ({between})" if between else "")
+    return estimate(metric.model_dump()) + (f" ({between})" if between else "")
 
 
 def _table(table: Table) -> str:

@@ -9,7 +9,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.publishing.blocks import Block, Details, MetricCard, Report, Table, direction, interval, show
+from shared.publishing.blocks import (
+    Block,
+    Details,
+    MetricCard,
+    Report,
+    Table,
+    direction,
+    estimate,
+    interval,
+    show,
+)
 from shared.publishing.svg import inline_svg
 
 if TYPE_CHECKING:
@@ -80,12 +90,11 @@ def _paragraphs(text: str) -> list[str]:
 def _cards(cards: list[MetricCard]) -> Iterator[Mapping[str, str]]:
     for card in cards:
         metric = card.metric
-        value = metric.get("value")
         between = interval(metric)
         size = f"{'95 % interval, ' if between else ''}n = {show(int(metric.get('n') or 0))}"
         yield {
             "title": card.title,
-            "value": show(None if value is None else float(value), 3),
+            "value": estimate(metric),
             "unit": str(metric.get("unit") or ""),
             "interval": between or "no interval",
             "about": ", ".join(part for part in (size, direction(metric)) if part),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.publishing.blocks import direction, show
+from shared.publishing.blocks import direction, estimate, interval
 from shared.publishing.figure_style import (
     BLUE,
     GREY,
@@ -115,9 +115,9 @@ def _forest_panel(axes: Any, title: str, models: Mapping[str, Mapping[str, Any]]
         metric = models[name]
         low, high = _ends(metric)
         _point(axes, row, metric, BLUE if row == 0 else GREY)
-        text = show(float(metric["value"]), 3)
+        text = estimate(metric)
         if low < high:
-            text += f"  ({show(low, 3)} to {show(high, 3)})"
+            text += f"  ({interval(metric)})"
         _number(axes, row, text, INK if row == 0 else MUTED)
     axes.set_ylim(len(names) - 0.4, -0.6)
     unit = next(iter(models.values())).get("unit", "")

@@ -18,8 +18,8 @@ from shared.publishing.blocks import (
     Table,
     Value,
     direction,
+    estimate,
     interval,
-    show,
 )
 from shared.publishing.bundle import Manifest
 from shared.publishing.gate import Decision
@@ -181,7 +181,7 @@ def _card(
     known = {model: value for model, value in values.items() if value is not None}
     if known:
         best = (max if metric.higher_is_better else min)(known, key=lambda model: known[model])
-        note = f"Best {others}: {best}, {show(known[best], 3)}"
+        note = f"Best {others}: {best}, {estimate(models[best][name].model_dump())}"
     return MetricCard(title, metric.model_dump(), note)
 
 
@@ -203,7 +203,7 @@ def _cell(metrics: Metrics, name: str) -> str | None:
     if name not in metrics or metrics[name].value is None:
         return None
     between = interval(metrics[name].model_dump())
-    return show(metrics[name].value, 3) + (f"\n{between}" if between else "")
+    return estimate(metrics[name].model_dump()) + (f"\n{between}" if between else "")
 
 
 def _origin(manifest: Manifest) -> dict[str, Value]:

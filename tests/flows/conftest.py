@@ -65,7 +65,21 @@ FRAUD_DETECTION = Commands(
     long_epochs=20,
     small_table=settings("data.num_customers=50", "data.num_terminals=100", "data.num_days=70"),
 )  # fmt: skip
-COMMANDS = {commands.pipeline: commands for commands in (CREDIT_SCORING, RECOMMENDER, FRAUD_DETECTION)}
+# One network for each fold, those that are served, the autoencoder.
+PREDICTIVE_MAINTENANCE = Commands(
+    "predictive_maintenance",
+    "machine_sensor_readings",
+    settings(
+        "evaluation.num_bootstraps=50", "evaluation.boosting_rounds=10", "explanation.num_checked=20",
+        "explanation.num_steps=8",
+    ),
+    long_epochs=30,
+    small_table=settings("data.num_units=24", "data.max_life=80", "training.min_steps=20"),
+)  # fmt: skip
+COMMANDS = {
+    commands.pipeline: commands
+    for commands in (CREDIT_SCORING, RECOMMENDER, FRAUD_DETECTION, PREDICTIVE_MAINTENANCE)
+}
 
 
 @pytest.fixture(scope="session", params=list(COMMANDS))

@@ -68,7 +68,9 @@ def unfailed_run(tmp_path_factory: pytest.TempPathFactory, fieldwork_in: Any) ->
         pl.col("time") <= pl.col("time").max().over("unit_id") / 2
     )
     moments = pl.datetime(2024, 1, 1) + pl.duration(hours=pl.col("time"))
-    own = half.select(pl.col("unit_id").alias("pump"), moments.alias("read_at"), pl.exclude("unit_id", "time", "failed"))
+    own = half.select(
+        pl.col("unit_id").alias("pump"), moments.alias("read_at"), pl.exclude("unit_id", "time", "failed")
+    )
     own.write_csv(folder / "pumps.csv")
     fieldwork = fieldwork_in(folder / "home")
     options = ("--set", "data.columns=[unit_id=pump, time=read_at]", "--set", "data.settings=[load, ambient_temperature]",
