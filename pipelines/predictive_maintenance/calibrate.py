@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.predictive_maintenance.forecasts import FORECAST, FORECAST_HIGH, FORECAST_LOW, LOG_ODDS
+from pipelines.predictive_maintenance.protocol import EARLIEST_SHARE, LATEST_SHARE
 from pipelines.predictive_maintenance.targets import Scale
 from shared.evaluation.calibration import Calibration, calibration_from_json
 from shared.evaluation.choose_calibration import choose_calibration
@@ -36,8 +37,14 @@ class Calibrated:
 
     @classmethod
     def fit(cls, table: pl.DataFrame, scale: Scale, coverage: float, seed: int) -> Self:
-        """From out-of-fold forecasts (`forecasts.out_of_fold`) of which the end is known or far enough away."""
-        known = table.filter(~pl.col("is_censored") | (pl.col("remaining") >= scale.cap))
+        """From out-of-fold forecasts (`forecasts.out_of_fold`) of lives whose end is known.
+
+        Readings count that are as far into their life as those that test machines are forecast from. Those of the
+        first days are easy, and with them intervals are too narrow later on: on C-MAPSS FD001 they hold 87 instead of
+        91 % of such moments of machines that were not calibrated on (2026-11).
+        """
+        share = pl.col("age") / (pl.col("age") + pl.col("remaining"))
+        known = table.filter(~pl.col("is_censored") & share.is_between(EARLIEST_SHARE, LATEST_SHARE))
         units = known["unit_id"].rank("dense").to_numpy()
         low, high = (known[name].to_numpy() for name in (FORECAST_LOW, FORECAST_HIGH))
         scores = interval_scores(np.minimum(known["remaining"].to_numpy(), scale.cap), low, high)

@@ -23,7 +23,8 @@ from pipelines.predictive_maintenance.train import Trainer, outputs, training_re
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """What training gives. out_of_fold: see `forecasts.out_of_fold`, None without failures. record: plain values of
-    the training, `network` and `autoencoder` as `training_record`, `calibration`; None for what there is not."""
+    the training, `out_of_fold`, `network` and `autoencoder` as `training_record`, `calibration`; None for what there is
+    not."""
 
     scorer: Scorer
     out_of_fold: pl.DataFrame | None
@@ -49,7 +50,7 @@ def fit_forecaster(
     """Networks for remaining life, with intervals, probabilities and costs from out-of-fold forecasts, and the
     autoencoder of healthy operation. preparation: of the training units."""
     config, scale = trainer.config, trainer.scale
-    unseen = out_of_fold(fleet, division.folds, trainer)
+    unseen, folds = out_of_fold(fleet, division.folds, trainer)
     calibrated = Calibrated.fit(unseen, scale, config.protocol.coverage, config.seed)
     data = trainer.learnable(fleet.of_units(division.train), preparation)
     network, results = trainer.ensemble(data, "network")
@@ -65,6 +66,7 @@ def fit_forecaster(
         forecaster=Forecaster(network, calibrated, decide(unseen, scale, config.decision)),
     )
     record = {
+        "out_of_fold": training_record(folds),
         "network": training_record(results),
         "autoencoder": training_record([result]),
         "calibration": calibrated.to_json(),
@@ -92,5 +94,10 @@ def fit_alarm(
         normal_window(data.inputs.windows, rows),
         alarm=Alarm.fit(scores, unseen.fleet.row_unit),
     )
-    record = {"network": None, "autoencoder": training_record([result]), "calibration": None}
+    record = {
+        "out_of_fold": None,
+        "network": None,
+        "autoencoder": training_record([result]),
+        "calibration": None,
+    }
     return Outcome(scorer, None, record)

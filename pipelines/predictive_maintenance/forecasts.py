@@ -11,6 +11,7 @@ from pipelines.predictive_maintenance.fleet import Fleet
 from pipelines.predictive_maintenance.model import FAILS, HIGH, LOW, RUL
 from pipelines.predictive_maintenance.targets import Scale
 from pipelines.predictive_maintenance.train import Trainer, outputs
+from shared.training.fit import FitResult
 
 # Names of what a `CnnLstm` says, in the fleet's time unit; failing as log-odds.
 FORECAST, FORECAST_LOW, FORECAST_HIGH, LOG_ODDS = "forecast", "forecast_low", "forecast_high", "log_odds"
@@ -47,23 +48,26 @@ def as_columns(found: np.ndarray, scale: Scale) -> list[pl.Series]:
     ]
 
 
-def out_of_fold(fleet: Fleet, folds: Sequence[np.ndarray], trainer: Trainer) -> pl.DataFrame:
+def out_of_fold(
+    fleet: Fleet, folds: Sequence[np.ndarray], trainer: Trainer
+) -> tuple[pl.DataFrame, list[FitResult]]:
     """Every reading of the training machines, forecast by a network that was fitted to the other folds alone; and
-    its fold.
+    its fold; and how each network was trained.
 
     fleet: as it was read. folds: units of each part. Grid, regimes and scaling are fitted anew for each, too.
     """
-    parts = []
+    parts, results = [], []
     for number, held_out in enumerate(folds):
         others = np.concatenate([units for place, units in enumerate(folds) if place != number])
         train = fleet.of_units(np.sort(others))
         preparation = trainer.prepare(train)
-        network, _ = trainer.forecaster(
+        network, result = trainer.forecaster(
             trainer.learnable(train, preparation), trainer.config.seed, f"fold-{number}"
         )
         found = forecast(network.eval(), fleet.of_units(held_out), preparation, trainer)
         parts.append(found.with_columns(fold=pl.lit(number)))
-    return pl.concat(parts)
+        results.append(result)
+    return pl.concat(parts), results
 
 
 def forecast(

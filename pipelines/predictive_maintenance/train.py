@@ -223,5 +223,9 @@ def _seeded(seed: int, build: Callable[[], N]) -> N:
 
 
 def training_record(results: list[FitResult]) -> dict[str, Any]:
-    """Plain values of several fits: the last of them in full, and the seconds of all."""
-    return results[-1].to_json() | {"seconds": sum(result.seconds for result in results)}
+    """Plain values of several fits: the last of them in full, the seconds of all, and where any of them went on."""
+    resumed = [result.resumed_from_step for result in results if result.resumed_from_step is not None]
+    return results[-1].to_json() | {
+        "seconds": sum(result.seconds for result in results),
+        "resumed_from_step": max(resumed, default=None),
+    }

@@ -34,7 +34,7 @@ def table() -> pl.DataFrame:
         (["--set", "features.window_length=2"], ["features.window_length", "greater than or equal to 8"]),
         (["--set", "features.window_length=99999"], ["features.window_length", "less than or equal to 1000"]),
         (["--set", "target.rul_cap=0"], ["target.rul_cap", "greater than 0"]),
-        (["--set", "target.rul_cap=20", "--set", "target.horizon=30"], ["target.horizon", "at most target.rul_cap, 20"]),
+        (["--set", "target.rul_cap=20", "--set", "target.horizon=30"], ["horizon", "at most target.rul_cap, 20"]),
         (["--set", "target.horizon=500"], ["target.horizon", "at most target.rul_cap"]),
         (["--set", "target.rul_cap=0.5"], ["target.rul_cap above the time between two readings, 1 cycles"]),
         (["--set", "protocol.num_folds=1"], ["protocol.num_folds", "greater than or equal to 2"]),
@@ -129,7 +129,7 @@ def share(column: str, value: object, part: float = 0.2) -> Callable[[pl.DataFra
     [
         (lambda table: table.drop("unit_id"), ["unit_id", "data.columns=[unit_id=YOUR_COLUMN]"]),
         (lambda table: table.drop("time"), ["time", "data.columns=[time=YOUR_COLUMN]"]),
-        (lambda table: table.select("unit_id", "time", "failed", "load", "ambient_temperature"), ["at least one sensor"]),
+        (lambda table: table.drop(pl.selectors.contains("_1", "_2")), ["at least one sensor"]),
         (share("unit_id", None), ["unit_id", "5 %"]),
         (lambda table: table.with_columns(time=pl.col("time") - 30), ["time", "5 %"]),
         (share("time", "soon"), ["time", "5 %"]),

@@ -73,8 +73,10 @@ def unfailed_run(tmp_path_factory: pytest.TempPathFactory, fieldwork_in: Any) ->
     )
     own.write_csv(folder / "pumps.csv")
     fieldwork = fieldwork_in(folder / "home")
-    options = ("--set", "data.columns=[unit_id=pump, time=read_at]", "--set", "data.settings=[load, ambient_temperature]",
-               "--set", "data.units=[load=%]")  # fmt: skip
+    changes = (
+        "data.columns=[unit_id=pump, time=read_at]", "data.settings=[load, ambient_temperature]", "data.units=[load=%]",
+    )  # fmt: skip
+    options = [part for change in changes for part in ("--set", change)]
     outcome = fieldwork(*TINY, "--data", folder / "pumps.csv", *options, "--json", "-")
     return Run(fieldwork, outcome.require_success())
 

@@ -22,6 +22,7 @@ def document(tmp_path_factory, fieldwork_in) -> dict[str, Any]:
         pytest.skip(f"cmapss is not in {DATA}")
     changes = (
         "training.batch_size=128", "model.channels=16", "model.hidden_size=16", "training.epochs=3",
+        "features.window_length=30",
         "evaluation.num_bootstraps=50", "evaluation.boosting_rounds=100", "explanation.num_checked=20",
     )  # fmt: skip
     options = [part for change in changes for part in ("--set", change)]
@@ -42,16 +43,16 @@ def test_the_given_engines_are_tested_once_each_with_what_is_beyond_the_cap_in_t
 
 def test_gradient_boosting_reaches_what_is_published_for_it(document):
     """14.1 true and 13.0 clipped with more trees: the data and the protocol are those of the literature."""
-    assert document["baselines"]["gradient_boosting"]["test/rmse_true"]["value"] == pytest.approx(
-        14.1, abs=1.0
-    )
+    metrics = document["baselines"]["gradient_boosting"]
+    assert metrics["test/rmse_true"]["value"] == pytest.approx(14.1, abs=1.0)
+    assert metrics["test/rmse_clipped"]["value"] == pytest.approx(13.0, abs=1.0)
     assert document["baselines"]["constant"]["test/rmse_true"]["value"] > 40
 
 
 def test_a_network_that_was_trained_for_a_moment_is_within_reach_of_it(document):
     metrics = document["metrics"]
-    assert metrics["test/rmse_clipped"]["value"] < 16
-    assert metrics["test/interval_coverage"]["high"] >= 0.88
+    assert metrics["test/rmse_clipped"]["value"] < 17
+    assert metrics["test/interval_coverage_all"]["high"] >= 0.9
     assert metrics["test/anomaly_roc_auc"]["low"] > 0.9
 
 

@@ -24,7 +24,7 @@ def test_no_network_forecasts_a_machine_that_it_was_fitted_to(small, monkeypatch
         return Marked(), None
 
     monkeypatch.setattr(Trainer, "forecaster", forecaster)
-    table = out_of_fold(small.fleet, small.division.folds, small.trainer)
+    table, _ = out_of_fold(small.fleet, small.division.folds, small.trainer)
     units = {small.fleet.unit_names[unit] for unit in small.division.train}
     assert set(table["unit_id"]) == units
     for number, names in enumerate(learnt):
