@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from pipelines.predictive_maintenance.baselines import fit_baselines, window_statistics
+from pipelines.predictive_maintenance.baselines import baseline_windows, fit_baselines, window_statistics
 from pipelines.predictive_maintenance.fleet import Fleet
 from pipelines.predictive_maintenance.model import RUL
 from pipelines.predictive_maintenance.protocol import forecast_rows
@@ -24,12 +24,10 @@ def forecast_test(scorer: Scorer, train: Fleet, test: Fleet) -> pl.DataFrame:
     table = table.with_columns(is_last=pl.Series(is_last))
     if scorer.forecaster is None:
         return table
-    learnt = scorer.seen(train)
-    gridded = learnt.prepared.fleet
-    baselines = fit_baselines(
-        gridded, Targets.of(gridded, scorer.scale), learnt.inputs.windows, scorer.scale, scorer.config
-    )
-    statistics, age = window_statistics(seen.inputs.windows), table["age"].to_numpy()
+    learnt = scorer.preparation.apply(train)
+    targets = Targets.of(learnt.fleet, scorer.scale)
+    baselines = fit_baselines(learnt.fleet, targets, baseline_windows(learnt), scorer.scale, scorer.config)
+    statistics, age = window_statistics(baseline_windows(seen.prepared)), table["age"].to_numpy()
     return table.with_columns(
         pl.Series(name, forecast(statistics, age)) for name, forecast in baselines.items()
     )
