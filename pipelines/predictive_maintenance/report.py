@@ -82,7 +82,8 @@ def _results(summary: RunSummary, evidence: EvidenceDocuments) -> Section:
     served = evidence.evaluation["served"]
     notes = [
         "No reading of a test machine was seen in training; remaining life is judged once for each machine. Intervals: "
-        "whole machines drawn anew. All models are fitted to the same windows of the same machines."
+        "whole machines drawn anew. All models learn from the same machines; baselines look back on 30 readings, as "
+        "published."
     ]
     return results_section(
         summary,

@@ -76,7 +76,7 @@ def _savings_text(policies: Mapping[str, Any]) -> str:
             parts.append(f"{abs(1 - mine / other):.0%} {words} than {what}")
     text = f"Servicing by forecast would have cost {' and '.join(parts)}." if parts else ""
     if cheapest and mine is not None:
-        text += f" It costs {mine / cheapest:.1f} times what perfect foresight would."
+        text += f" It costs {mine / cheapest:.2f} times what perfect foresight would."
     return text
 
 

@@ -272,8 +272,9 @@ def test_one_customer_at_one_terminal_with_equal_amounts_and_times_of_two_zones_
     own.write_csv(tmp_path / "own.csv")
     outcome = fieldwork(*TINY, *LITTLE_EVIDENCE, "--data", tmp_path / "own.csv", "--json", "-")
     assert outcome.require_success().document["rows"]["quarantined"] == 0
+    # by its number: with nothing but hours to go by, explanations may fail their check, and nothing is promoted
     scored = ("score", "fraud_detection", tmp_path / "own.csv", "--out", tmp_path / "out.parquet")
-    fieldwork(*scored).require_success()
+    fieldwork(*scored, "--version", "1").require_success()
     alerts = pl.read_parquet(tmp_path / "out.parquet")
     assert alerts["time"].equals(table["time"])
     assert alerts["score"].is_finite().all()

@@ -1,6 +1,9 @@
 """A disk that fills up and a store that somebody emptied."""
 
+import pytest
 
+
+@pytest.mark.parametrize("every_pipeline", ["credit_scoring", "predictive_maintenance"], indirect=True)
 def test_full_disk_is_one_clear_line_and_each_run_continues_where_the_last_had_no_space(
     fieldwork, every_pipeline
 ):
