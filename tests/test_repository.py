@@ -159,7 +159,7 @@ def test_imports_point_one_way():
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_every_pipeline_of_the_catalogue_is_guarded_against_imports_of_the_others():
+def test_every_pipeline_is_guarded_against_imports_of_the_others():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     guarded = {
         module
@@ -167,7 +167,9 @@ def test_every_pipeline_of_the_catalogue_is_guarded_against_imports_of_the_other
         if contract["type"] == "independence"
         for module in contract["modules"]
     }
-    assert {pipeline.module for pipeline in catalogue.PIPELINES} == guarded
+    packages = {f"pipelines.{found.parent.name}" for found in (ROOT / "pipelines").glob("*/__init__.py")}
+    assert packages == guarded
+    assert {pipeline.module for pipeline in catalogue.PIPELINES} <= guarded
 
 
 def test_licence_is_the_unchanged_apache_licence_that_the_package_names():
