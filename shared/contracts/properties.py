@@ -42,6 +42,13 @@ _CUSTOM_FIELDS = {
     "samplingRateHz": "sampling_rate_hz",
     "layout": "layout",
 }
+# ODCS has bounds for numbers and dates alone; those of an array's elements are custom properties.
+_ELEMENT_BOUNDS = {
+    "elementMinimum": "minimum",
+    "elementMaximum": "maximum",
+    "elementExclusiveMinimum": "exclusive_minimum",
+    "elementExclusiveMaximum": "exclusive_maximum",
+}
 # Options that state what is checked anyway: ISO forms, and UTC where a timestamp has no offset.
 _HARMLESS_OPTIONS: dict[tuple[str, str], set[Any]] = {
     ("date", "format"): {"yyyy-MM-dd"},
@@ -121,8 +128,11 @@ class Property(BaseModel):
 
     def to_odcs(self) -> SchemaProperty:
         """The ODCS element that `from_odcs` reads back as an equal property."""
+        bounds = set(_ELEMENT_BOUNDS.values()) if self.logical_type == "array" else set()
         options = {
-            key: value for key, field in _OPTION_FIELDS.items() if (value := getattr(self, field)) is not None
+            key: value
+            for key, field in _OPTION_FIELDS.items()
+            if field not in bounds and (value := getattr(self, field)) is not None
         }
         quality = None
         if self.valid_values is not None:
@@ -145,7 +155,8 @@ class Property(BaseModel):
 
     def _to_custom(self) -> list[CustomProperty]:
         custom = []
-        for key, field in _CUSTOM_FIELDS.items():
+        fields = _CUSTOM_FIELDS | (_ELEMENT_BOUNDS if self.logical_type == "array" else {})
+        for key, field in fields.items():
             value = getattr(self, field)
             if value != type(self).model_fields[field].default:
                 custom.append(
@@ -185,10 +196,11 @@ def _from_options(element: SchemaProperty) -> dict[str, Any]:
 
 def _from_custom(element: SchemaProperty) -> dict[str, Any]:
     fields = {}
+    known = _CUSTOM_FIELDS | (_ELEMENT_BOUNDS if element.logicalType == "array" else {})
     for custom in element.customProperties or []:
-        if custom.property in _CUSTOM_FIELDS and custom.value is not None:
+        if custom.property in known and custom.value is not None:
             value = custom.value
             if custom.property == "tensorShape" and isinstance(value, list):
                 value = [None if size == -1 else size for size in value]
-            fields[_CUSTOM_FIELDS[custom.property]] = str(value) if custom.property == "unit" else value
+            fields[known[custom.property]] = str(value) if custom.property == "unit" else value
     return fields
