@@ -20,9 +20,11 @@ from pipelines.credit_scoring.infer import with_inferred_columns
 from pipelines.credit_scoring.schema import COMMON_COLUMNS, ColumnMap, LenderSchema
 from shared.data.columns import absent, renamed
 from shared.data.datasets import locate
-from shared.data.public_sets import public_sets as known_sets
+from shared.data.own_table import own_table_path
 from shared.data.tables import read_table
 from shared.errors import RequestError
+
+_SOURCES = "synthetic, german_credit, taiwan_default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +42,7 @@ def source_path(source: str) -> Path | None:
         return None
     if source in PUBLIC_FILES:
         return locate(source) / PUBLIC_FILES[source]
-    path = Path(source).expanduser()
-    if path.is_file():
-        return path
-    if source in known_sets():
-        raise RequestError(
-            f"Expected a source of credit applications. Received {source}, a data set of another domain.\n"
-            "There are synthetic, german_credit, taiwan_default, or the path of your own table."
-        )
-    raise RequestError(
-        f"Expected synthetic, german_credit, taiwan_default or the path of a table. Received {source!r}: "
-        f"{'a folder' if path.is_dir() else 'there is no such file'}."
-    )
+    return own_table_path(source, expected="credit applications", known=_SOURCES)
 
 
 def load_applications(source: str, config: DataConfig, seed: int) -> Applications:

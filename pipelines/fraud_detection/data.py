@@ -13,9 +13,10 @@ from pipelines.fraud_detection.public import PUBLIC_FILES, public_file, read_han
 from shared.data.column_map import parsed_column_map, require_declared, require_keys, source_columns
 from shared.data.columns import absent
 from shared.data.datasets import locate
+from shared.data.flags import flags_as_numbers
 from shared.data.identifiers import ids_as_text
 from shared.data.moments import as_moments
-from shared.data.public_sets import public_sets as known_sets
+from shared.data.own_table import own_table_path
 from shared.data.tables import read_table
 from shared.errors import RequestError
 
@@ -33,7 +34,6 @@ _IDS = ("transaction_id", "customer_id", "terminal_id")
 _MOMENTS = ("time", "label_time")
 _KEYS = ("time", "customer_id", "terminal_id", "amount")
 _SOURCES = "synthetic, fraud_handbook"
-_TRUTH_VALUES = {"true": "1", "false": "0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +52,7 @@ def source_paths(source: str, config: DataConfig) -> tuple[Path, ...]:
     if source == "synthetic" or source in PUBLIC_FILES:
         _require_no_own_settings(source, config)
         return (public_file(source, locate(source)),) if source in PUBLIC_FILES else ()
-    path = Path(source).expanduser()
-    if path.is_file():
-        return (path,)
-    if source in known_sets():
-        raise RequestError(
-            f"Expected a source of card transactions. Received {source}, a data set of another domain.\n"
-            f"There are {_SOURCES}, or the path of your own table."
-        )
-    raise RequestError(
-        f"Expected {_SOURCES} or the path of a table. Received {source!r}: "
-        f"{'a folder' if path.is_dir() else 'there is no such file'}."
-    )
+    return (own_table_path(source, expected="card transactions", known=_SOURCES),)
 
 
 def load_transactions(source: str, config: DataConfig, seed: int) -> Transactions:
@@ -119,7 +108,7 @@ def _in_contract_shape(raw: pl.DataFrame, config: DataConfig) -> Transactions:
     for name in columns.keys() & set(_MOMENTS):
         columns[name] = as_moments(columns[name], config.time_unit)
     if "is_fraud" in columns:
-        columns["is_fraud"] = _labels(columns["is_fraud"])
+        columns["is_fraud"] = flags_as_numbers(columns["is_fraud"])
     frame = pl.DataFrame([*columns.values(), *_categories(raw, config, sources)])
     if "transaction_id" in columns:
         return Transactions(frame)
@@ -128,15 +117,6 @@ def _in_contract_shape(raw: pl.DataFrame, config: DataConfig) -> Transactions:
         frame.insert_column(0, numbers),
         ("The table names no transaction id: transactions are called by the number of their row.",),
     )
-
-
-def _labels(values: pl.Series) -> pl.Series:
-    """True and False, as CSV files of pandas spell them, are 1 and 0; NaN is how it writes that none is there."""
-    if values.dtype.is_float():
-        return values.fill_nan(None)
-    if values.dtype != pl.String:
-        return values
-    return values.str.strip_chars().str.to_lowercase().replace(_TRUTH_VALUES)
 
 
 def _categories(raw: pl.DataFrame, config: DataConfig, sources: dict[str, str]) -> list[pl.Series]:

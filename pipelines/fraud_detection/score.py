@@ -204,7 +204,10 @@ class Scorer:
 
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Alerts in the shape of the contract, without reasons, in the order of the rows."""
-        features = self.features_of(frame)
+        return self.alerts(frame, self.features_of(frame))
+
+    def alerts(self, frame: pl.DataFrame, features: pl.DataFrame) -> pl.DataFrame:
+        """As `score`, for those who need the features of the transactions (`features_of`) for more than that."""
         scores = self.scores(features)
         ranks = ranks_of_day(frame["time"], scores)
         probability = self.probability(scores)
@@ -219,10 +222,10 @@ class Scorer:
             scored_at=pl.lit(datetime.now(UTC)),
         )
 
-    def explained(self, frame: pl.DataFrame, scored: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """What `score` gave, with reasons for the alerts; and transaction_id with what each feature adds to the score,
-        a row for each alert."""
-        features = self.features_of(frame).filter(scored["alert"])
+    def explained(self, features: pl.DataFrame, scored: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """What `alerts` gave for these features, with reasons for the alerts; and transaction_id with what each feature
+        adds to the score, a row for each alert."""
+        features = features.filter(scored["alert"])
         attribution = self.explain(features)
         rows = np.flatnonzero(scored["alert"].to_numpy())
         columns = _texts(scored.height, rows, self.reasons(features, attribution))

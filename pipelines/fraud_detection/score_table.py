@@ -35,13 +35,13 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
     valid = checked.require()
     contributions = pl.DataFrame()
     with single_thread():
-        scored = scorer.score(valid)
+        features = scorer.features_of(valid)
+        scored = scorer.alerts(valid, features)
         if explain:
-            scored, contributions = scorer.explained(valid, scored)
+            scored, contributions = scorer.explained(features, scored)
     alerts = check_table(scored, load(OUTPUT_CONTRACT)).require()
     write_table(alerts, output_path)
     profile = ReferenceProfile.from_json(bundle.json("profile.json"))
-    features = scorer.features_of(valid)
     report = drift(profile, features.select(scorer.scaling.names), alerts["score"].to_numpy())
     return ScoreSummary(
         pipeline=PIPELINE,

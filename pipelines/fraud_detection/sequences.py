@@ -24,10 +24,10 @@ from pipelines.fraud_detection.train import (
     ROWS_AT_ONCE,
     Trainer,
     not_known_as_fraud,
-    seeded,
 )
 from pipelines.fraud_detection.windows import Clock, History, numbered
 from shared.training.fit import FitResult
+from shared.training.seeded import seeded
 
 
 class Sequences:

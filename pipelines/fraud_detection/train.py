@@ -8,7 +8,7 @@ fold's training. So nothing is chosen on rows that it was fitted on, and the new
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,6 +27,7 @@ from shared.evaluation.choose_calibration import choose_calibration
 from shared.training.batches import DeviceBatches
 from shared.training.fit import FitResult, fit
 from shared.training.progress import Progress
+from shared.training.seeded import seeded
 from shared.training.settings import FitSettings
 
 # Fewer frauds in training or validation say too little for a supervised head.
@@ -36,8 +37,6 @@ MIN_MEAN_ERROR = 1e-3
 ROWS_AT_ONCE = 4096
 # Of 13,000 rows, batches of 512 leave the networks half trained after all epochs (2026-11).
 _MIN_STEPS = 100  # in an epoch
-
-N = TypeVar("N", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,13 +284,6 @@ def can_be_supervised(parts: Parts) -> bool:
         if min(frauds, int(frame["is_fraud"].eq(0).sum())) < MIN_FRAUDS:
             return False
     return True
-
-
-def seeded(seed: int, build: Callable[[], N]) -> N:
-    """A network whose initial weights depend on the seed and nothing else."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build()
 
 
 def _autoencoder_validation(rows: Tensor) -> Callable[[nn.Module], dict[str, float]]:

@@ -17,15 +17,15 @@ from pipelines.predictive_maintenance.schema import COLUMNS, ReadingsSchema
 from shared.data.column_map import parsed_column_map, require_declared, require_keys, source_columns
 from shared.data.columns import load_column_map
 from shared.data.datasets import locate
+from shared.data.flags import flags_as_numbers
 from shared.data.identifiers import ids_as_text
 from shared.data.moments import as_moments
-from shared.data.public_sets import public_sets as known_sets
+from shared.data.own_table import own_table_path
 from shared.data.tables import read_table
 from shared.errors import RequestError
 
 _KEYS = ("unit_id", "time")
 _SOURCES = f"synthetic, {CMAPSS}"
-_TRUTH_VALUES = {"true": "1", "false": "0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,7 @@ def source_paths(source: str, config: DataConfig) -> tuple[Path, ...]:
     if source in ("synthetic", CMAPSS):
         _require_no_own_settings(source, config)
         return cmapss_files(config.subset, locate(CMAPSS)) if source == CMAPSS else ()
-    path = Path(source).expanduser()
-    if path.is_file():
-        return (path,)
-    if source in known_sets():
-        raise RequestError(
-            f"Expected a source of machine readings. Received {source}, a data set of another domain.\n"
-            f"There are {_SOURCES}, or the path of your own table."
-        )
-    raise RequestError(
-        f"Expected {_SOURCES} or the path of a table. Received {source!r}: "
-        f"{'a folder' if path.is_dir() else 'there is no such file'}."
-    )
+    return (own_table_path(source, expected="machine readings", known=_SOURCES),)
 
 
 def load_readings(source: str, config: DataConfig, seed: int) -> Readings:
@@ -167,7 +156,7 @@ def _in_contract_shape(raw: pl.DataFrame, schema: ReadingsSchema) -> pl.DataFram
     else:
         require_ages(columns["time"])
     if "failed" in columns:
-        columns["failed"] = _labels(columns["failed"])
+        columns["failed"] = flags_as_numbers(columns["failed"])
     ordered = [columns[name] for name in COLUMNS if name in columns]
     return pl.DataFrame([*ordered, *_channel_columns(raw, [channel.name for channel in schema.channels])])
 
@@ -176,12 +165,3 @@ def _channel_columns(raw: pl.DataFrame, names: Sequence[str]) -> list[pl.Series]
     """NaN is how pandas writes that a reading did not arrive. Absent columns are for the contract to miss."""
     present = (raw[name] for name in names if name in raw.columns)
     return [column.fill_nan(None) if column.dtype.is_float() else column for column in present]
-
-
-def _labels(values: pl.Series) -> pl.Series:
-    """True and False, as CSV files of pandas spell them, are 1 and 0; NaN is how it writes that none is there."""
-    if values.dtype.is_float():
-        return values.fill_nan(None)
-    if values.dtype != pl.String:
-        return values
-    return values.str.strip_chars().str.to_lowercase().replace(_TRUTH_VALUES)

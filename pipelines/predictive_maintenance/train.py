@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,12 +20,11 @@ from pipelines.predictive_maintenance.windows import Windows
 from shared.training.batches import DeviceBatches
 from shared.training.fit import FitResult, fit
 from shared.training.progress import Progress
+from shared.training.seeded import seeded
 from shared.training.settings import FitSettings
 
 _WINDOWS_AT_ONCE = 2048
 _MIN_MEAN_ERROR = 1e-3
-
-N = TypeVar("N", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +59,7 @@ class Trainer:
     def forecaster(self, data: Learnable, seed: int, name: str) -> tuple[CnnLstm, FitResult]:
         """One network for remaining life, from all rows of a training part."""
         windows = data.inputs.windows
-        network = _seeded(seed, lambda: new_network(windows.num_channels, self.config.model))
+        network = seeded(seed, lambda: new_network(windows.num_channels, self.config.model))
         targets, cap = data.targets, self.scale.cap
         batches = {
             "row": torch.arange(len(windows)),
@@ -89,7 +88,7 @@ class Trainer:
     ) -> tuple[LstmAutoencoder, FitResult]:
         """The autoencoder of healthy operation, from the rows `healthy`."""
         windows = data.inputs.windows
-        network = _seeded(self.config.seed, lambda: new_autoencoder(windows.num_channels, self.config.model))
+        network = seeded(self.config.seed, lambda: new_autoencoder(windows.num_channels, self.config.model))
         rows = torch.from_numpy(healthy)
         epochs = self.config.training.autoencoder_epochs
         result = self._run(
@@ -214,12 +213,6 @@ def _mean_error(network: LstmAutoencoder, windows: Windows, rows: Tensor) -> Ten
         )
     assert isinstance(total, Tensor)
     return (total / len(rows)).clamp(min=_MIN_MEAN_ERROR).float()
-
-
-def _seeded(seed: int, build: Callable[[], N]) -> N:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build()
 
 
 def training_record(results: list[FitResult]) -> dict[str, Any]:

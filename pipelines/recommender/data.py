@@ -15,7 +15,7 @@ from shared.data.columns import absent
 from shared.data.datasets import locate
 from shared.data.identifiers import ids_as_text
 from shared.data.moments import as_moments
-from shared.data.public_sets import public_sets as known_sets
+from shared.data.own_table import own_table_path
 from shared.data.tables import read_table
 from shared.errors import RequestError
 
@@ -33,18 +33,8 @@ def source_paths(source: str, config: DataConfig) -> tuple[Path, ...]:
     if source == "synthetic" or source in PUBLIC_FILES:
         _require_no_own_settings(source, config)
         return tuple(locate(source) / name for name in PUBLIC_FILES.get(source, ()))
-    path = Path(source).expanduser()
-    if path.is_file():
-        return (path, *_attribute_paths(config).values())
-    if source in known_sets():
-        raise RequestError(
-            f"Expected a source of interactions. Received {source}, a data set of another domain.\n"
-            f"There are {_SOURCES}, or the path of your own table."
-        )
-    raise RequestError(
-        f"Expected {_SOURCES} or the path of a table. Received {source!r}: "
-        f"{'a folder' if path.is_dir() else 'there is no such file'}."
-    )
+    path = own_table_path(source, expected="interactions", known=_SOURCES)
+    return (path, *_attribute_paths(config).values())
 
 
 def load_tables(source: str, config: DataConfig, seed: int) -> Tables:

@@ -152,9 +152,14 @@ def scoring(options: argparse.Namespace) -> Iterator[Measured]:
 
     scorer, week = fitted_scorer()
     num_rows, num_alerts = len(week), int(scorer.score(week)["alert"].sum())
+
+    def with_reasons() -> None:
+        features = scorer.features_of(week)
+        scorer.explained(features, scorer.alerts(week, features))
+
     contenders = {
         f"alerts of {num_rows:,}, {len(scorer.history):,} before": (lambda: scorer.score(week), num_rows),
-        f"alerts, {num_alerts:,} explained": (lambda: scorer.explained(week, scorer.score(week)), num_rows),
+        f"alerts, {num_alerts:,} explained": (with_reasons, num_rows),
     }
     yield from compared(contenders, options)
     some = scorer.features_of(week[:NUM_EXPLAINED])

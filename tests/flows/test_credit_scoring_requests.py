@@ -1,12 +1,13 @@
 """Wrong requests end with exit code 2 and one or two plain lines, before anything is trained or published."""
 
-import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
+
+from tests.flows.bad_files import in_latin_1, truncated_gzip, truncated_parquet, written
 
 # What was expected, one line for each kind of violation, the way out.
 CONTRACT_LINES = 3
@@ -54,30 +55,8 @@ def test_public_set_that_is_not_there_names_the_way_to_get_it(fieldwork, tiny, m
     )
 
 
-def written(content: bytes, name: str = "own.csv") -> Callable[[Path, pl.DataFrame], Path]:
-    def write(folder: Path, _table: pl.DataFrame) -> Path:
-        (folder / name).write_bytes(content)
-        return folder / name
-
-    return write
-
-
-def truncated_parquet(folder: Path, table: pl.DataFrame) -> Path:
-    table.write_parquet(folder / "own.parquet")
-    os.truncate(folder / "own.parquet", 2000)
-    return folder / "own.parquet"
-
-
-def truncated_gzip(folder: Path, table: pl.DataFrame) -> Path:
-    packed = gzip.compress(table.write_csv().encode())
-    (folder / "own.csv.gz").write_bytes(packed[: len(packed) // 2])
-    return folder / "own.csv.gz"
-
-
 def latin_1(folder: Path, table: pl.DataFrame) -> Path:
-    text = table.with_columns(employment=pl.lit("Büro")).write_csv()
-    (folder / "own.csv").write_bytes(text.encode("latin-1"))
-    return folder / "own.csv"
+    return in_latin_1(folder, table.with_columns(employment=pl.lit("Büro")))
 
 
 @pytest.mark.parametrize(

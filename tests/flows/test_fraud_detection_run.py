@@ -1,13 +1,12 @@
 """One run of fraud detection: the JSON that users build on, scores that are those of the evaluation, no labels."""
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+
+from tests.flows.finished_run import FinishedRun
 
 HEADLINES = {
     f"test/{name}" for name in ("average_precision", "roc_auc", "card_precision_at_100", "recall_at_budget")
@@ -17,43 +16,14 @@ STEPS = ["ingest", "featurise", "split", "train", "evaluate", "explain", "assemb
 TINY = ("run", "fraud_detection", "--preset", "tiny")
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished run and the home that it left."""
-
-    fieldwork: Any
-    outcome: Any
-
-    @property
-    def document(self) -> dict[str, Any]:
-        document: dict[str, Any] = self.outcome.document
-        return document
-
-    @property
-    def bundle(self) -> Path:
-        return Path(self.document["model"]["bundle"])
-
-    def result(self, step: str) -> dict[str, Any]:
-        [path] = (self.fieldwork.home / "results").glob(f"{step}-*.json")
-        result: dict[str, Any] = json.loads(path.read_text())["result"]
-        return result
-
-    def frame(self, ref: dict[str, Any]) -> pl.DataFrame:
-        """A table in the store."""
-        from shared.data.store import Ref, default_store
-
-        with self.fieldwork.at_home():
-            return default_store().frame(Ref.model_validate(ref))
-
-
 @pytest.fixture(scope="module")
-def first_run(tmp_path_factory: pytest.TempPathFactory, fieldwork_in: Any) -> Run:
+def first_run(tmp_path_factory: pytest.TempPathFactory, fieldwork_in: Any) -> FinishedRun:
     fieldwork = fieldwork_in(tmp_path_factory.mktemp("fraud_detection") / "home")
-    return Run(fieldwork, fieldwork(*TINY, "--json", "-").require_success())
+    return FinishedRun(fieldwork, fieldwork(*TINY, "--json", "-").require_success())
 
 
 @pytest.fixture(scope="module")
-def unlabelled_run(tmp_path_factory: pytest.TempPathFactory, fieldwork_in: Any) -> Run:
+def unlabelled_run(tmp_path_factory: pytest.TempPathFactory, fieldwork_in: Any) -> FinishedRun:
     """A table of one's own without is_fraud, with a category, and with the model of a customer's last payments."""
     from pipelines.fraud_detection.generator import generate
 
@@ -64,11 +34,11 @@ def unlabelled_run(tmp_path_factory: pytest.TempPathFactory, fieldwork_in: Any) 
     fieldwork = fieldwork_in(folder / "home")
     knobs = ("--set", "data.categories=[entry_mode]", "--set", "model.sequence_length=3")
     outcome = fieldwork(*TINY, "--data", folder / "payments.csv", *knobs, "--json", "-")
-    return Run(fieldwork, outcome.require_success())
+    return FinishedRun(fieldwork, outcome.require_success())
 
 
 @pytest.fixture(scope="module")
-def last_week(first_run: Run) -> pl.DataFrame:
+def last_week(first_run: FinishedRun) -> pl.DataFrame:
     """All transactions of the last test week, those of compromised cards too."""
     start = first_run.result("split")["folds"][-1]["test_start"]
     frame = first_run.frame(first_run.result("ingest")["table"])

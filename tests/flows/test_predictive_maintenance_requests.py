@@ -1,12 +1,12 @@
 """Wrong requests to predictive maintenance end with exit code 2 and plain lines, before anything is trained."""
 
-import gzip
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
+
+from tests.flows.bad_files import in_latin_1, truncated_gzip, truncated_parquet, written
 
 TINY = ("run", "predictive_maintenance", "--preset", "tiny", "--quiet")
 LITTLE_EVIDENCE = (
@@ -71,30 +71,8 @@ def test_public_set_that_is_not_there_names_the_way_to_get_it(fieldwork, monkeyp
     fieldwork(*TINY, "--data", "cmapss").require_plain_failure(2, "fieldwork data fetch cmapss")
 
 
-def written(content: bytes, name: str = "own.csv") -> Callable[[Path, pl.DataFrame], Path]:
-    def write(folder: Path, _table: pl.DataFrame) -> Path:
-        (folder / name).write_bytes(content)
-        return folder / name
-
-    return write
-
-
-def truncated_parquet(folder: Path, table: pl.DataFrame) -> Path:
-    table.write_parquet(folder / "own.parquet")
-    os.truncate(folder / "own.parquet", 2000)
-    return folder / "own.parquet"
-
-
-def truncated_gzip(folder: Path, table: pl.DataFrame) -> Path:
-    packed = gzip.compress(table.write_csv().encode())
-    (folder / "own.csv.gz").write_bytes(packed[: len(packed) // 2])
-    return folder / "own.csv.gz"
-
-
 def latin_1(folder: Path, table: pl.DataFrame) -> Path:
-    text = table.with_columns(unit_id="Café " + pl.col("unit_id")).write_csv()
-    (folder / "own.csv").write_bytes(text.encode("latin-1"))
-    return folder / "own.csv"
+    return in_latin_1(folder, table.with_columns(unit_id="Café " + pl.col("unit_id")))
 
 
 @pytest.mark.parametrize(

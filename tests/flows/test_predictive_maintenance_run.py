@@ -1,9 +1,7 @@
 """One run of predictive maintenance: the JSON that users build on, forecasts that are those of the evaluation, fleets
 without failures."""
 
-import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,38 +9,15 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.flows.finished_run import FinishedRun
+
 HEADLINES = [f"test/{name}" for name in ("rmse_true", "rmse_clipped", "nasa_score", "interval_coverage")]
 STEPS = ["ingest", "split", "train", "evaluate", "explain", "assemble", "publish"]
 TINY = ("run", "predictive_maintenance", "--preset", "tiny")
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished run and the home that it left."""
-
-    fieldwork: Any
-    outcome: Any
-
-    @property
-    def document(self) -> dict[str, Any]:
-        document: dict[str, Any] = self.outcome.document
-        return document
-
-    @property
-    def bundle(self) -> Path:
-        return Path(self.document["model"]["bundle"])
-
-    def result(self, step: str) -> dict[str, Any]:
-        [path] = (self.fieldwork.home / "results").glob(f"{step}-*.json")
-        result: dict[str, Any] = json.loads(path.read_text())["result"]
-        return result
-
-    def frame(self, ref: dict[str, Any]) -> pl.DataFrame:
-        """A table in the store."""
-        from shared.data.store import Ref, default_store
-
-        with self.fieldwork.at_home():
-            return default_store().frame(Ref.model_validate(ref))
+class Run(FinishedRun):
+    """A finished run whose model can be used."""
 
     def scored(self, table: pl.DataFrame, folder: Path, *options: str) -> pl.DataFrame:
         """Forecasts for a table."""

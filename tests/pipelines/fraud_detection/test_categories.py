@@ -101,7 +101,7 @@ def test_a_table_without_one_of_the_categories_is_refused_by_its_name(scorer, we
 def test_a_reason_names_the_category(scorer, week):
     abroad = week.filter(country="abroad")[:20]
     scored = scorer.score(abroad).with_columns(alert=True)
-    explained, contributions = scorer.explained(abroad, scored)
+    explained, contributions = scorer.explained(scorer.features_of(abroad), scored)
     assert set(feature_names(scorer.config.features, True, CATEGORIES)) < set(contributions.columns)
     texts = explained["contributing_features"].drop_nulls().str.join(" ").item()
     assert "this country" in texts

@@ -55,7 +55,7 @@ def test_saved_scorer_gives_the_same_scores(small, week, tmp_path):
 def test_output_keeps_its_contract_with_and_without_reasons(small, week):
     week = week[:300]
     plain = check_table(small.scorer.score(week), load(OUTPUT_CONTRACT)).require()
-    explained, contributions = small.scorer.explained(week, plain)
+    explained, contributions = small.scorer.explained(small.scorer.features_of(week), plain)
     explained = check_table(explained, load(OUTPUT_CONTRACT)).require()
     assert plain["transaction_id"].to_list() == week["transaction_id"].to_list()
     assert plain["contributing_features"].null_count() == 300
@@ -119,7 +119,7 @@ def test_probability_is_the_logistic_function_of_the_score(small, week):
 
 def test_empty_table_gives_an_empty_table(small, week):
     scored = small.scorer.score(week[:0])
-    explained, contributions = small.scorer.explained(week[:0], scored)
+    explained, contributions = small.scorer.explained(small.scorer.features_of(week[:0]), scored)
     assert scored.is_empty()
     assert explained.is_empty()
     assert contributions.is_empty()
