@@ -71,7 +71,9 @@ class BeatConfig(_Section):
         description="where R peaks come from in training and evaluation; recordings without annotations, and all "
         "scoring, use the detector",
     )
-    num_samples: int = Field(256, ge=64, le=1024, description="samples of a beat at the common rate")
+    num_samples: int = Field(
+        256, ge=64, le=1024, multiple_of=16, description="samples of a beat at the common rate"
+    )
     before_ms: float = Field(
         250.0, ge=50, le=1000, description="of them before the R peak, ms: the P wave begins 0.2 s before"
     )
@@ -88,13 +90,159 @@ class BeatConfig(_Section):
         description="earlier beats whose median RR interval says whether a beat is early; on DS1 20 gave S 0.861, "
         "40 gave 0.899",
     )
-    amplitude: Literal["none", "beat", "recent"] = Field(
-        "none",
-        description="scale of beats: mV, each of unit deviation, or by the median size of the recent beats",
+    num_usual_beats: int = Field(
+        50,
+        ge=5,
+        le=1000,
+        description="earlier beats whose median is the usual beat of the patient, and which say how steady it is",
+    )
+    usual_every: int = Field(
+        10,
+        ge=1,
+        le=1000,
+        description="beats after which the usual beat is made anew; the first so many wait for each other",
     )
 
 
 class ProtocolConfig(_Section):
-    """How training and test are kept apart."""
+    """How training and test are kept apart, and what is learnt from."""
 
     num_folds: int = Field(5, ge=2, le=50, description="folds of whole patients")
+    calibration_folds: int = Field(
+        3,
+        ge=2,
+        le=50,
+        description="parts of the training patients; each is scored by a network that has not seen it, and those "
+        "scores fix the threshold",
+    )
+    min_quality: float = Field(
+        0.5, ge=0, le=1, description="signal quality of the normal beats that are learnt from, at least"
+    )
+
+
+class ModelConfig(_Section):
+    """The autoencoder."""
+
+    kind: Literal["convolutional", "variational", "lstm"] = Field(
+        "convolutional", description="kind of autoencoder"
+    )
+    channels: int = Field(
+        8, ge=2, le=512, description="channels of the first layer; the others have twice as many"
+    )
+    code_size: int = Field(
+        4, ge=1, le=256, description="numbers that carry how a beat differs from the usual one"
+    )
+    code_noise: float = Field(0.1, ge=0, le=10, description="noise added to the code in training")
+    kl_weight: float = Field(
+        1e-3,
+        ge=0,
+        le=10,
+        description="variational: weight of the divergence of the code, per sample of a beat",
+    )
+
+
+class TrainingConfig(_Section):
+    """Optimisation; passed to `shared.training`."""
+
+    epochs: int = Field(5, ge=1, le=100_000, description="passes over the normal beats at least")
+    min_steps: int = Field(300, ge=1, le=10_000_000, description="optimiser steps at least, for few beats")
+    batch_size: int = Field(256, ge=8, le=1_000_000, description="beats a step")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="peak of the one-cycle schedule")
+    weight_decay: float = Field(1e-3, ge=0, le=10, description="decoupled weight decay (AdamW)")
+    head_epochs: int = Field(15, ge=1, le=100_000, description="passes over all beats, classifier")
+    checkpoint_every_seconds: float = Field(
+        60.0, ge=0, description="seconds between checkpoints, from which a killed run continues"
+    )
+
+
+class ThresholdConfig(_Section):
+    """When a beat is flagged."""
+
+    rule: Literal["conformal", "three_deviations"] = Field(
+        "conformal",
+        description="conformal: the promised share of normal beats of unseen patients; three_deviations: the "
+        "textbook's mean + 3 standard deviations of their scores, which promises nothing",
+    )
+    false_alarms: float = Field(
+        0.01, gt=0, lt=0.5, description="share of normal beats that may be flagged, conformal"
+    )
+    adapt_minutes: float = Field(
+        0.0,
+        ge=0,
+        le=60,
+        description="first minutes of a recording that say how its patient usually scores; 0: one threshold for all",
+    )
+
+
+class EvaluationConfig(_Section):
+    """What is measured and against what."""
+
+    num_bootstraps: int = Field(
+        1000, ge=50, le=100_000, description="resamples of patients behind each interval"
+    )
+    num_components: int = Field(16, ge=1, le=256, description="components of the PCA baseline")
+    num_neighbours: int = Field(
+        5, ge=1, le=100, description="neighbours of the k-nearest-neighbours baseline"
+    )
+
+
+class ExplanationConfig(_Section):
+    """What is explained and how it is checked."""
+
+    num_checked: int = Field(
+        40, ge=20, le=100_000, description="test beats on which explanations are checked"
+    )
+    num_steps: int = Field(64, ge=8, le=10_000, description="steps of the integrated gradients")
+
+
+class EcgConfig(_Section):
+    """The whole pipeline. `seed` decides every random choice."""
+
+    preset: str = "quick"
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="seed of generator, division, initial weights and resampling"
+    )
+    data: DataConfig = DataConfig()
+    signal: SignalConfig = SignalConfig()
+    beats: BeatConfig = BeatConfig()
+    protocol: ProtocolConfig = ProtocolConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    threshold: ThresholdConfig = ThresholdConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    explanation: ExplanationConfig = ExplanationConfig()
+
+
+def tiny() -> EcgConfig:
+    """Seconds: for tests. Everything runs, nothing is estimated well."""
+    return EcgConfig(
+        preset="tiny",
+        data=DataConfig(num_patients=8, minutes=1.5),
+        protocol=ProtocolConfig(num_folds=2, calibration_folds=2),
+        model=ModelConfig(channels=4),
+        training=TrainingConfig(epochs=1, min_steps=40, head_epochs=1),
+        evaluation=EvaluationConfig(num_bootstraps=100),
+        explanation=ExplanationConfig(num_checked=20, num_steps=16),
+    )
+
+
+def quick() -> EcgConfig:
+    """Under a minute on two CPU cores; the default."""
+    return EcgConfig(
+        protocol=ProtocolConfig(num_folds=2, calibration_folds=2),
+        training=TrainingConfig(epochs=2, min_steps=120, head_epochs=5),
+        evaluation=EvaluationConfig(num_bootstraps=500),
+    )
+
+
+def full() -> EcgConfig:
+    """The real thing: five folds, and more to learn from."""
+    return EcgConfig(
+        preset="full",
+        data=DataConfig(num_patients=60, minutes=15),
+        evaluation=EvaluationConfig(num_bootstraps=2000),
+        explanation=ExplanationConfig(num_checked=200),
+    )
+
+
+PRESETS = {"tiny": tiny, "quick": quick, "full": full}

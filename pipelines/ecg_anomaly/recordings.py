@@ -111,9 +111,7 @@ class Recordings:
     def windows(self, config: BeatConfig) -> BeatWindows:
         """The beats as networks see them, in the order of `beats`."""
         places = self.offsets[self.beats.record] + self.beats.r_sample
-        return beat_windows(
-            torch.from_numpy(self.signal), torch.from_numpy(places), self.beats.record, config, self.rate_hz
-        )
+        return beat_windows(torch.from_numpy(self.signal), torch.from_numpy(places), config, self.rate_hz)
 
 
 def _laid_out(signals: list[np.ndarray], margin: int) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +128,7 @@ def _joined(kept: list[PreparedRecord]) -> Beats:
     num_beats = [len(one.r_sample) for one in kept]
     intervals = (
         _joined_array([getattr(one.intervals, name) for one in kept], np.float32)
-        for name in ("before", "after", "local")
+        for name in ("before", "after", "local", "spread")
     )
     return Beats(
         record=np.repeat(np.arange(len(kept)), num_beats),

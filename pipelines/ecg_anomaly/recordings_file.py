@@ -16,7 +16,7 @@ from shared.errors import RequestError
 _ARRAYS, _FACTS = "recordings.safetensors", "recordings.json"
 _OF_RECORDINGS = ("signal", "offsets", "lengths")
 _OF_BEATS = ("record", "r_sample", "beat_class", "quality")
-_OF_INTERVALS = ("before", "after", "local")
+_OF_INTERVALS = ("before", "after", "local", "spread")
 _TEXTS = ("names", "patients", "leads", "parts", "notes")
 
 

@@ -53,6 +53,26 @@ def _from_top(count_RG: FloatArray) -> FloatArray:
     return np.cumsum(count_RG[..., ::-1], axis=-1)[..., ::-1]
 
 
+def sensitivity_at(false_alarms: float) -> BinaryStatistic:
+    """Return the share of positives above a score that at most this share of negatives exceeds, as a statistic.
+
+    A point of the ROC curve, so of a threshold that knows the test negatives: what a score could do, not what a
+    threshold chosen beforehand does.
+    """
+    if not 0 <= false_alarms < 1:
+        raise ValueError(
+            f"Expected a share of false alarms of at least 0 and below 1. Received {false_alarms}."
+        )
+
+    def sensitivity(score_G: FloatArray, positives_RG: FloatArray, negatives_RG: FloatArray) -> FloatArray:
+        """Share of positives caught at a share of false alarms."""
+        alarms_RG = _from_top(negatives_RG) / negatives_RG.sum(-1, keepdims=True)
+        caught_RG = _from_top(positives_RG) / positives_RG.sum(-1, keepdims=True)
+        return np.asarray(np.where(alarms_RG <= false_alarms + 1e-12, caught_RG, 0.0).max(-1))
+
+    return binary_statistic(higher_is_better=True)(sensitivity)
+
+
 @binary_statistic(higher_is_better=True, needs_both_classes=False)
 def average_precision(score_G: FloatArray, positives_RG: FloatArray, negatives_RG: FloatArray) -> FloatArray:
     """Sum of precision times the step in recall, ties as one step. NaN without positives."""

@@ -7,12 +7,9 @@ import pytest
 
 from pipelines.ecg_anomaly.audit import CHECKS, audit_fold
 from pipelines.ecg_anomaly.config import BeatConfig, SignalConfig
-from pipelines.ecg_anomaly.features import Preparation
 from pipelines.ecg_anomaly.protocol import Fold, divide
 from pipelines.ecg_anomaly.recordings import Recordings
 from shared.errors import FieldworkError
-
-CONFIG, MIN_QUALITY = BeatConfig(), 0.5
 
 
 @pytest.fixture(scope="module")
@@ -20,18 +17,20 @@ def fold(recordings) -> Fold:
     return divide(recordings, 4, 0).folds[0]
 
 
-def fitted(recordings: Recordings, records: np.ndarray) -> Preparation:
-    return Preparation.fit(recordings, recordings.windows(CONFIG), records, MIN_QUALITY)
+def calibration(fold: Fold) -> tuple[Fold, ...]:
+    """Two folds within the training part."""
+    train = np.setdiff1d(fold.train, fold.test)
+    half = len(train) // 2
+    return Fold(0, train[half:], train[:half]), Fold(1, train[:half], train[half:])
 
 
-def found(recordings: Recordings, fold: Fold, preparation: Preparation | None = None) -> list[str]:
-    preparation = preparation or fitted(recordings, np.setdiff1d(fold.train, fold.test))
-    return [one.check for one in audit_fold(recordings, fold, preparation, CONFIG, MIN_QUALITY).findings]
+def found(recordings: Recordings, fold: Fold, folds: tuple[Fold, ...] | None = None) -> list[str]:
+    report = audit_fold(recordings, fold, calibration(fold) if folds is None else folds)
+    return [one.check for one in report.findings]
 
 
 def test_an_honest_fold_is_clean(recordings, fold):
-    preparation = fitted(recordings, fold.train)
-    report = audit_fold(recordings, fold, preparation, CONFIG, MIN_QUALITY).require()
+    report = audit_fold(recordings, fold, calibration(fold)).require()
     assert report.findings == ()
     assert report.checks == CHECKS
 
@@ -45,7 +44,7 @@ def test_a_patient_on_both_sides_is_found_by_name(recordings, fold):
     patients = list(recordings.patients)
     patients[fold.test[0]] = patients[fold.train[0]]
     same = replace(recordings, patients=tuple(patients))
-    report = audit_fold(same, fold, fitted(same, fold.train), CONFIG, MIN_QUALITY)
+    report = audit_fold(same, fold, calibration(fold))
     assert [finding.check for finding in report.findings] == ["patient_overlap"]
     assert report.findings[0].examples == (recordings.patients[fold.train[0]],)
     with pytest.raises(FieldworkError, match="divide by patient"):
@@ -62,6 +61,9 @@ def test_a_recording_under_two_names_is_found(generated):
     assert found(both, fold) == ["same_signal"]
 
 
-def test_scales_of_all_recordings_are_found(recordings, fold):
-    everything = fitted(recordings, np.arange(recordings.num_records))
-    assert found(recordings, fold, everything) == ["later_statistics"]
+def test_a_threshold_from_patients_that_its_network_had_seen_is_found(recordings, fold):
+    assert found(recordings, fold, (Fold(0, fold.train, fold.train[:2]),)) == ["calibration_overlap"]
+
+
+def test_a_threshold_from_test_patients_is_found(recordings, fold):
+    assert found(recordings, fold, (Fold(0, fold.train, fold.test),)) == ["calibration_overlap"]

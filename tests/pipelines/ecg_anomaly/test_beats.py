@@ -21,7 +21,7 @@ def intervals(r_sample: list[int], lost: slice = slice(0, 0), num_local: int = 5
 
 
 def test_a_window_holds_the_samples_around_its_peak():
-    windows = beat_windows(ramp, torch.tensor([1000, 3000]), np.zeros(2, dtype=int), BeatConfig(), RATE)
+    windows = beat_windows(ramp, torch.tensor([1000, 3000]), BeatConfig(), RATE)
     beats = windows.gather(torch.tensor([1, 0]))
     assert beats.shape == (2, 256)
     assert beats[:, 0].tolist() == [2910, 910]
@@ -33,36 +33,9 @@ def test_a_peak_outside_its_window_is_refused():
         samples_before(BeatConfig(before_ms=800), RATE)
 
 
-def test_beats_of_unit_deviation_forget_size_and_offset():
-    signal = torch.sin(ramp / 9)
-    peaks, record = torch.tensor([1000, 2000]), np.zeros(2, dtype=int)
-    config = BeatConfig(amplitude="beat")
-    plain = beat_windows(signal, peaks, record, config, RATE).gather(torch.arange(2))
-    scaled = beat_windows(3 * signal + 5, peaks, record, config, RATE).gather(torch.arange(2))
-    assert torch.allclose(plain, scaled, atol=1e-4)
-    assert torch.allclose(scaled.std(dim=1), torch.ones(2))
-
-
-def test_the_recent_scale_follows_each_recording_and_only_its_past():
-    signal = torch.sin(ramp / 9) * torch.where(ramp < 2500, 1.0, 4.0)
-    peaks, record = torch.tensor([500, 1000, 1500, 3000, 3500]), np.array([0, 0, 0, 1, 1])
-    scale = beat_windows(signal, peaks, record, BeatConfig(amplitude="recent"), RATE).scale
-    assert scale[:3].tolist() == pytest.approx([0.7] * 3, abs=0.03)
-    assert scale[3:].tolist() == pytest.approx([2.8] * 2, abs=0.1)
-    earlier = beat_windows(signal, peaks[:2], record[:2], BeatConfig(amplitude="recent"), RATE).scale
-    assert torch.equal(scale[:2], earlier)
-
-
-def test_the_baseline_is_not_blown_up_to_a_beat():
-    windows = beat_windows(
-        ramp * 0, torch.tensor([1000]), np.zeros(1, int), BeatConfig(amplitude="beat"), RATE
-    )
-    assert torch.equal(windows.gather(torch.tensor([0])), torch.zeros(1, 256))
-
-
 def test_windows_move_to_a_device_with_all_they_hold():
-    windows = BeatWindows(ramp, torch.tensor([10]), 4, torch.tensor([2.0])).to(torch.device("cpu"))
-    assert windows.gather(torch.tensor([0])).tolist() == [[5.0, 5.5, 6.0, 6.5]]
+    windows = BeatWindows(ramp, torch.tensor([10]), 4).to(torch.device("cpu"))
+    assert windows.gather(torch.tensor([0])).tolist() == [[10, 11, 12, 13]]
 
 
 def test_an_early_beat_has_a_short_interval_before_and_a_long_one_after():
@@ -71,6 +44,7 @@ def test_an_early_beat_has_a_short_interval_before_and_a_long_one_after():
     assert found.after[3] == 1.5
     assert found.ratio[3] == 0.5
     assert found.local.tolist() == [1.0] * 6
+    assert found.spread.tolist() == [0.0] * 6
 
 
 def test_the_interval_across_a_hole_is_not_known():
@@ -87,7 +61,7 @@ def test_a_hole_too_short_for_a_beat_hides_none():
 def test_few_beats_have_finite_intervals(r_sample):
     found = intervals(r_sample)
     assert len(found.before) == len(r_sample)
-    for values in (found.before, found.after, found.ratio):
+    for values in (found.before, found.after, found.ratio, found.spread):
         assert np.isfinite(values).all()
 
 
@@ -98,4 +72,5 @@ def test_what_is_known_of_a_beat_does_not_change_with_later_ones(gaps, num):
     whole, part = intervals(peaks, num_local=7), intervals(peaks[: num + 1], num_local=7)
     assert np.array_equal(whole.before[1:num], part.before[1:num])
     assert np.array_equal(whole.local[1:num], part.local[1:num])
+    assert np.array_equal(whole.spread[1:num], part.spread[1:num])
     assert np.array_equal(whole.after[:num], part.after[:num])
