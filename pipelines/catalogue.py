@@ -71,6 +71,17 @@ PIPELINES: tuple[Pipeline, ...] = (
         headline="test/roc_auc",
     ),
     Pipeline(
+        name="ecg_anomaly",
+        title="ECG anomaly detection",
+        question="Which heartbeats of this recording look abnormal, where in the beat, and can the alarm rate be "
+        "trusted?",
+        input_contract="ecg_records",
+        output_contract="ecg_alerts",
+        module="pipelines.ecg_anomaly",
+        sources=("synthetic", "mitdb_ds1"),
+        headline="test/auroc",
+    ),
+    Pipeline(
         name="fraud_detection",
         title="Fraud detection",
         question="Which of today's transactions should our analysts look at, and why?",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Annotated
@@ -71,6 +72,9 @@ def main() -> None:
     """Entry point of the `fieldwork` script."""
     # A termination request is handled like Ctrl-C. Inside training its own handler saves a checkpoint first.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Threads that wait actively for one that lost its core slowed a U-Net down 20 times on a busy machine. The
+    # OpenMP of torch reads this once, when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # an ASCII terminal must not turn a result into a failure

@@ -39,12 +39,20 @@ class Intervals:
     @classmethod
     def of(cls, r_sample: np.ndarray, is_usable: np.ndarray, rate_hz: int, num_local_beats: int) -> Self:
         """From ascending positions of R peaks, int64 of shape (beats,), in a signal of shape (samples,)."""
+        num_lost = np.concatenate([[0], np.cumsum(~is_usable)])
+        return cls.of_beats(r_sample, num_lost[r_sample], rate_hz, num_local_beats)
+
+    @classmethod
+    def of_beats(cls, r_sample: np.ndarray, num_lost: np.ndarray, rate_hz: int, num_local_beats: int) -> Self:
+        """As `of`; num_lost: how many samples before each R peak are not usable, int64 of shape (beats,).
+
+        What is said of a beat depends on `reach(num_local_beats)` beats before it, apart from `after`.
+        """
         if not len(r_sample):
             nothing = np.zeros(0, dtype=np.float32)
             return cls(nothing, nothing, nothing, nothing)
         gap = np.diff(r_sample) / rate_hz
-        num_lost = np.concatenate([[0], np.cumsum(~is_usable)])
-        is_broken = np.diff(num_lost[r_sample]) > _LONGEST_HOLE_S * rate_hz
+        is_broken = np.diff(num_lost) > _LONGEST_HOLE_S * rate_hz
         gap[is_broken | (gap <= 0)] = np.nan
         before, after = np.append(np.nan, gap), np.append(gap, np.nan)
         local = _earlier_median(before, num_local_beats)
@@ -54,6 +62,11 @@ class Intervals:
         before, after = (np.where(np.isnan(interval), local, interval) for interval in (before, after))
         spread = _earlier_spread(np.log(before / local), num_local_beats)
         return cls(*(interval.astype(np.float32) for interval in (before, after, local, spread)))
+
+    @staticmethod
+    def reach(num_local_beats: int) -> int:
+        """Beats before one on which its intervals depend: `spread` looks at medians of as many before those."""
+        return 2 * num_local_beats + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

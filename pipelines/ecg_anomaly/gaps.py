@@ -1,12 +1,13 @@
 """Where a recorder gave nothing that could be an ECG: missing values, flat lines, saturation."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 # No analogue signal stays within a tenth of a microvolt: recorders resolve 1 to 5 microvolts.
 _STILL_MV = 1e-4
-_FLAT_S = 0.5
+FLAT_S = 0.5
 _SATURATED_S = 0.05
 # Between beats a coarse recorder may well show the same value for 50 ms, but only near the baseline.
 _SATURATED_MV = 1.0
@@ -27,18 +28,27 @@ class Gaps:
 def find_gaps(raw: np.ndarray, rate_hz: float) -> Gaps:
     """Gaps of raw samples, float32 of shape (samples,), mV; missing ones (NaN, infinity) repeat the last value."""
     is_missing = ~np.isfinite(raw)
-    filled = _held(raw, is_missing)
+    return gaps_of(_held(raw, is_missing), is_missing, rate_hz)
+
+
+def gaps_of(filled: np.ndarray, is_missing: np.ndarray, rate_hz: float) -> Gaps:
+    """Gaps of samples that were made finite already; is_missing: bool of shape (samples,).
+
+    Whether a sample is flat depends on half a second to each side, on no more.
+    """
     num_still = _run_lengths(np.abs(np.diff(filled, prepend=filled[:1])) <= _STILL_MV)
-    is_off = is_missing | (num_still >= _FLAT_S * rate_hz)
+    is_off = is_missing | (num_still >= FLAT_S * rate_hz)
     return Gaps(filled, is_off, num_still >= _SATURATED_S * rate_hz)
 
 
-def unusable(gaps: Gaps, signal: np.ndarray, num_reached: int) -> np.ndarray:
+def unusable(gaps: Gaps, signal: np.ndarray, num_reached: int, ratio: Fraction) -> np.ndarray:
     """Samples of the conditioned signal that say nothing about the heart, bool of shape (samples,).
 
     signal: float32 at the common rate, mV. num_reached: samples to each side of a gap that the filter smears it over.
+    ratio: samples of `signal` for each raw one, see `signal.rate_ratio`.
     """
-    source = np.arange(len(signal)) * len(gaps.filled) // max(len(signal), 1)
+    # by the ratio, not by the lengths: those of a whole recording are not known to a stream
+    source = np.arange(len(signal)) * ratio.denominator // ratio.numerator
     is_off = _widened(gaps.is_off[source], num_reached)
     return is_off | (gaps.is_still[source] & (np.abs(signal) > _SATURATED_MV))
 

@@ -24,6 +24,8 @@ _FILTER_REACH_S = 0.5
 _COMPLEX_S, _BEAT_S, _OFFSET, _LEVEL_S = 0.097, 0.611, 0.08, 8.0
 # Energy of rounding noise; a flat line must not have beats.
 _FLOOR_MV2 = 1e-6
+# Whether a sample is in a complex depends on this much of the signal to each side, s.
+REACH_S = _FILTER_REACH_S + _LEVEL_S / 2 + 0.01
 # The heart cannot be excited again sooner.
 _REFRACTORY_S = 0.2
 # ANSI/AAMI EC57: a detected beat is the marked one when they lie this close.
@@ -56,8 +58,27 @@ class Matches:
         return self.num_found / len(self.marked) if len(self.marked) else float("nan")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Complexes:
+    """Stretches that look like a QRS complex, one after the other; arrays of shape (complexes,).
+
+    start, end: int64, first sample and first one after. peak: int64, largest deflection. height: energy there.
+    """
+
+    start: np.ndarray
+    end: np.ndarray
+    peak: np.ndarray
+    height: np.ndarray
+
+
 def detect_peaks(signal: Tensor, rate_hz: int) -> np.ndarray:
     """Positions of R peaks in a conditioned signal of shape (samples,), mV; ascending int64 of shape (beats,)."""
+    found = find_complexes(signal, rate_hz)
+    return found.peak[_outside_refractory(found.peak, found.height, refractory_samples(rate_hz))]
+
+
+def find_complexes(signal: Tensor, rate_hz: int) -> Complexes:
+    """All complexes of a conditioned signal of shape (samples,), mV, however close to each other."""
     narrow = band_pass(signal, _LOW_HZ, _HIGH_HZ, round(_FILTER_REACH_S * rate_hz), rate_hz)
     energy = narrow.double().square()
     complex_energy, beat_energy, level = (
@@ -66,11 +87,20 @@ def detect_peaks(signal: Tensor, rate_hz: int) -> np.ndarray:
     is_complex = complex_energy > beat_energy + _OFFSET * level + _FLOOR_MV2
     edges = np.flatnonzero(np.diff(is_complex.cpu().numpy().astype(np.int8), prepend=0, append=0))
     starts, ends = edges[::2], edges[1::2]
-    is_long = ends - starts >= 0.8 * _COMPLEX_S * rate_hz
+    is_long = ends - starts >= shortest_complex(rate_hz)
     starts, ends = starts[is_long], ends[is_long]
     peaks = _largest_between(narrow.abs().cpu().numpy(), starts, ends)
-    heights = complex_energy.cpu().numpy()[peaks]
-    return peaks[_outside_refractory(peaks, heights, round(_REFRACTORY_S * rate_hz))]
+    return Complexes(starts, ends, peaks, complex_energy.cpu().numpy()[peaks])
+
+
+def shortest_complex(rate_hz: int) -> float:
+    """Samples that a stretch has at least."""
+    return 0.8 * _COMPLEX_S * rate_hz
+
+
+def refractory_samples(rate_hz: int) -> int:
+    """Samples between two R peaks at least."""
+    return round(_REFRACTORY_S * rate_hz)
 
 
 def align_peaks(signal: Tensor, r_sample: np.ndarray, reach: int) -> np.ndarray:

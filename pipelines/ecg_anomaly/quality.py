@@ -16,6 +16,8 @@ from pipelines.ecg_anomaly.beats import BeatWindows
 # Beats before that one may look like: two of either kind even where every second beat is ectopic.
 _NUM_COMPARED = 4
 _NUM_STRETCH = 10
+# Beats before one on which its quality depends; that of the first one depends on the second.
+NUM_BEFORE = _NUM_COMPARED + _NUM_STRETCH - 1
 _BEATS_AT_A_TIME = 4096
 _SMALLEST_POWER = 1e-9
 

@@ -49,16 +49,22 @@ def resample(raw: Tensor, rate_hz: float, wanted_hz: int) -> Tensor:
     """Samples at another rate, of shape (..., ceil(samples * wanted_hz / rate_hz)), band-limited."""
     from torchaudio.functional import resample as sinc_resample
 
-    ratio = Fraction(wanted_hz) / Fraction(rate_hz).limit_denominator(1000)
-    if max(ratio.numerator, ratio.denominator) > _MAX_RATIO_PART:
-        raise RequestError(f"Expected a plain sampling rate, such as 250 Hz. Received {rate_hz:g} Hz.")
+    ratio = rate_ratio(rate_hz, wanted_hz)
     return sinc_resample(raw, ratio.denominator, ratio.numerator)
 
 
 def resampled_length(num_samples: int, rate_hz: float, wanted_hz: int) -> int:
     """Samples that `resample` gives."""
-    ratio = Fraction(wanted_hz) / Fraction(rate_hz).limit_denominator(1000)
+    ratio = rate_ratio(rate_hz, wanted_hz)
     return -(-num_samples * ratio.numerator // ratio.denominator)
+
+
+def rate_ratio(rate_hz: float, wanted_hz: int) -> Fraction:
+    """Samples that `resample` gives for each one. Raises RequestError where that is no plain fraction."""
+    ratio = Fraction(wanted_hz) / Fraction(rate_hz).limit_denominator(1000)
+    if max(ratio.numerator, ratio.denominator) > _MAX_RATIO_PART:
+        raise RequestError(f"Expected a plain sampling rate, such as 250 Hz. Received {rate_hz:g} Hz.")
+    return ratio
 
 
 def band_pass(signal: Tensor, low_hz: float, high_hz: float, reach: int, rate_hz: int) -> Tensor:

@@ -38,8 +38,10 @@ class UsualBeats:
         for one in np.unique(record):
             places = np.flatnonzero(record == one)
             for first in range(0, len(places), config.usual_every):
-                past = places[_past(first, len(places), config)]
-                median, spread = usual_beat(windows.gather(torch.from_numpy(past).to(windows.starts.device)))
+                earlier = places[past(first, len(places), config)]
+                median, spread = usual_beat(
+                    windows.gather(torch.from_numpy(earlier).to(windows.starts.device))
+                )
                 medians.append(median)
                 spreads.append(spread)
             number = len(medians) - 1 - (len(places) - 1) // config.usual_every
@@ -64,8 +66,11 @@ def usual_beat(beats: Tensor) -> tuple[Tensor, Tensor]:
     return median, _SD_PER_MAD * (beats - median).abs().median(dim=0).values
 
 
-def _past(first: int, num_beats: int, config: BeatConfig) -> slice:
-    """Of which beats of a recording the usual one of the block that begins at `first` is made."""
+def past(first: int, num_beats: int, config: BeatConfig) -> slice:
+    """Of which beats of a recording the usual one of the block that begins at `first` is made.
+
+    num_beats: of the whole recording; what lies after the first block does not matter.
+    """
     if first == 0:
         return slice(0, min(config.usual_every, num_beats))
     return slice(max(0, first - config.num_usual_beats), first)

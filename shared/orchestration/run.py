@@ -53,8 +53,9 @@ class Run:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Wall seconds by step."""
-        return {record.name: record.seconds for record in self.records}
+        """Wall seconds by step, of all its calls."""
+        names = dict.fromkeys(record.name for record in self.records)
+        return {name: sum(one.seconds for one in self.records if one.name == name) for name in names}
 
     @property
     def reused(self) -> list[str]:

@@ -1,5 +1,7 @@
 """Missing values, flat lines and saturation are found where they are, and nowhere else."""
 
+from fractions import Fraction
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from pipelines.ecg_anomaly.gaps import _run_lengths, _widened, find_gaps, unusable
 
 RATE = 360
+SAME = Fraction(1)
 
 
 def noise(seconds: int = 10) -> np.ndarray:
@@ -17,7 +20,7 @@ def noise(seconds: int = 10) -> np.ndarray:
 def test_a_living_signal_has_no_gaps():
     gaps = find_gaps(noise(), RATE)
     assert not gaps.is_off.any()
-    assert not unusable(gaps, noise(), RATE).any()
+    assert not unusable(gaps, noise(), RATE, SAME).any()
 
 
 def test_missing_samples_repeat_the_last_value_and_count_as_gap():
@@ -46,7 +49,7 @@ def test_half_a_second_of_one_value_is_a_gap_and_a_shorter_stretch_is_not():
 def test_a_stretch_at_the_limit_of_the_recorder_is_unusable_and_one_at_the_baseline_is_not():
     raw = noise()
     raw[1000:1050], raw[2000:2050] = 5.0, 0.0
-    lost = unusable(find_gaps(raw, RATE), raw, 0)
+    lost = unusable(find_gaps(raw, RATE), raw, 0, SAME)
     assert lost[1001:1050].all()
     assert lost.sum() == 49
 
@@ -54,7 +57,7 @@ def test_a_stretch_at_the_limit_of_the_recorder_is_unusable_and_one_at_the_basel
 def test_a_gap_spreads_as_far_as_the_filter_smears_it_at_the_common_rate():
     raw = noise(20)
     raw[10 * RATE : 12 * RATE] = np.nan
-    lost = unusable(find_gaps(raw, RATE), np.zeros(20 * 250, dtype=np.float32), 250)
+    lost = unusable(find_gaps(raw, RATE), np.zeros(20 * 250, dtype=np.float32), 250, Fraction(250, RATE))
     assert np.flatnonzero(lost)[[0, -1]].tolist() == [9 * 250, 13 * 250 - 1]
 
 
