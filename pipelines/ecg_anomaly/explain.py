@@ -24,7 +24,7 @@ from shared.interpretability.ranks import mean_interval
 
 HEAT, GRAD_CAM, DIFFERENCE_ALONE = "heat", "grad_cam", "difference_alone"
 _NUM_EXAMPLES = 4
-_TRUTH_BEATS = 200
+_TRUTH_BEATS = 120
 # R peaks of the truth and of the recording are the same beat when they lie this near, s.
 _SAME_BEAT_S = 0.1
 

@@ -27,6 +27,7 @@ BASELINE = "the patient's usual beat, on time"
 RHYTHM = "rhythm"
 # A beat is taken apart in pieces of so many samples: 44 ms, shorter than any wave.
 SEGMENT = 16
+_TOLERANCE, _MAX_DOUBLINGS = 0.05, 2
 _FEW_BEATS = 20
 _BEATS_AT_ONCE = 1024
 
@@ -128,8 +129,9 @@ class Explainer:
             _usual(seen),
             score=lambda given: _shape_part(detector, given),
             num_steps=self.num_steps,
-            # the tail has kinks: more steps cost in proportion and gain little
-            max_steps=2 * self.num_steps,
+            # the tail has kinks, between which few steps are enough: only beats that need more get them
+            tolerance=_TOLERANCE,
+            max_steps=self.num_steps * 2**_MAX_DOUBLINGS,
             target="anomaly score",
             baseline_name=BASELINE,
         )

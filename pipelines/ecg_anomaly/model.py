@@ -187,11 +187,14 @@ class Tail(nn.Module):
         # half of the knots in the highest tenth, where it is decided
         shares = torch.cat([torch.linspace(1, 0.1, num - num // 2), torch.logspace(-1, -2, num // 2 + 1)[1:]])
         values = values.double().sort().values
-        places = ((1 - shares) * (len(values) - 1)).round().long()
-        beyond = values[values > values[places[-1]]] - values[places[-1]]
+        places = (1 - shares.double()) * (len(values) - 1)
+        below = places.long().clamp(max=len(values) - 2)
+        # between two values where there are fewer of them than knots, else the tail would be a staircase
+        quantiles = torch.lerp(values[below], values[below + 1], places - below)
+        beyond = values[values > quantiles[-1]] - quantiles[-1]
         smallest = 1e-6 * (values[-1] - values[0]).clamp(min=1e-12)
         # equal values would make a step without a slope
-        steps = torch.cat([values[places[:1]], values[places].diff().clamp(min=smallest)])
+        steps = torch.cat([quantiles[:1], quantiles.diff().clamp(min=smallest)])
         self.knots.copy_(steps.cumsum(0))
         self.heights.copy_(-shares.log())
         mean_beyond = beyond.mean() if len(beyond) else smallest

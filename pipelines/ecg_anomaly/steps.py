@@ -38,6 +38,7 @@ from pipelines.ecg_anomaly.watched import watched
 from shared.data.files import scratch_folder
 from shared.data.home import home
 from shared.data.store import Ref, default_store
+from shared.errors import RequestError
 from shared.monitoring.profile import reference_profile
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
@@ -76,6 +77,7 @@ def split(ingested: Ingested, protocol: ProtocolConfig, seed: int) -> Divided:
     """Whole patients into folds, or the division that came with the recordings."""
     with opened_recordings(ingested.annotated) as recordings:
         division = divide(recordings, protocol.num_folds, seed)
+        _require_patients(recordings, division, protocol.calibration_folds)
         fold = np.full(recordings.num_records, -1)
         for one in division.folds:
             fold[one.test] = one.number
@@ -88,6 +90,18 @@ def split(ingested: Ingested, protocol: ProtocolConfig, seed: int) -> Divided:
             method=_method(recordings, division),
             notes=(f"Left out, because the patient is tested: {', '.join(left_out)}.",) if left_out else (),
         )
+
+
+def _require_patients(recordings: Recordings, division: Division, num_calibration: int) -> None:
+    """The training of every fold is divided once more, to fix the threshold."""
+    for fold in division.folds:
+        patients = {recordings.patients[record] for record in fold.train}
+        if len(patients) < num_calibration:
+            raise RequestError(
+                f"Expected at least {num_calibration} patients to train on in every fold "
+                f"(protocol.calibration_folds). Received {len(patients)}, of {len(set(recordings.patients))} in all: "
+                "give more."
+            )
 
 
 def _method(recordings: Recordings, division: Division) -> str:

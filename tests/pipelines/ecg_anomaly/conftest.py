@@ -34,6 +34,21 @@ def recordings(generated: Generated) -> Recordings:
     return Recordings.of(generated.records, SignalConfig(), BeatConfig())
 
 
+@pytest.fixture(scope="session")
+def config() -> EcgConfig:
+    return tiny()
+
+
+@pytest.fixture(scope="session")
+def inputs(recordings: Recordings, config: EcgConfig) -> BeatInputs:
+    return BeatInputs.of(recordings, config.beats)
+
+
+@pytest.fixture(scope="session")
+def trainer(recordings: Recordings, inputs: BeatInputs, config: EcgConfig) -> Trainer:
+    return Trainer(config, recordings, inputs)
+
+
 @pytest.fixture
 def write_record() -> WriteRecord:
     """Writes a recording as WFDB: in format 212 with 200 steps a mV, like MIT-BIH, unless told otherwise."""
@@ -93,9 +108,9 @@ class Judged:
 @pytest.fixture(scope="session")
 def judged() -> Judged:
     config = tiny()
-    training = config.training.model_copy(update={"min_steps": 120, "head_epochs": 2})
+    training = config.training.model_copy(update={"min_steps": 100, "head_epochs": 2})
     config = config.model_copy(update={"training": training})
-    made = generate(12, 3.0, seed=0)
+    made = generate(12, 2.5, seed=0)
     recordings = Recordings.of(made.records, config.signal, config.beats)
     inputs = BeatInputs.of(recordings, config.beats)
     with single_thread():

@@ -105,3 +105,14 @@ def test_cut_off_files_are_refused(write_series, tmp_path, size):
     (folder / "im00.dcm").write_bytes((folder / "im00.dcm").read_bytes()[:size])
     with pytest.raises(RequestError):
         read_series(folder, tmp_path, LIMIT)
+
+
+def test_elements_that_cannot_be_interpreted_are_refused(write_series, tmp_path):
+    """pydicom reads values when they are asked for, so they fail late."""
+    file = write_series(tmp_path / "s", VALUES[:1]) / "im00.dcm"
+    whole = file.read_bytes()
+    file.write_bytes(whole.replace(b"0.5\\0.75", b"0.X\\0.75"))
+    assert file.read_bytes() != whole
+    for read in (lambda: read_series(file, tmp_path, LIMIT), lambda: series_spacing(file, tmp_path)):
+        with pytest.raises(RequestError, match="readable DICOM series"):
+            read()
