@@ -84,27 +84,20 @@ def beat_panels(examples: Sequence[Mapping[str, Any]], rate_hz: int, before: int
     """
     if not examples:
         return nothing("there is no such beat")
-    has_evidence = any(example["evidence"] is not None for example in examples)
     low, high = _range(np.concatenate([[*example["beat_mv"], *example["usual_mv"]] for example in examples]))
     seconds = len(examples[0]["beat_mv"]) / rate_hz
-    tall = _PANEL_INCHES * (high - low) * ASPECT / seconds
-    heights = [tall, 0.34, *([0.34] if has_evidence else [])]
-    figure = new_figure(WIDE_INCHES, sum(heights) + 1.1)
-    panels = figure.subplots(len(heights), _COLUMNS, squeeze=False, sharex=True, height_ratios=heights)
-    for column in range(_COLUMNS):
-        if column >= len(examples):
-            for axes in panels[:, column]:
-                axes.set_axis_off()
-            continue
-        time = (np.arange(len(examples[column]["beat_mv"])) - before) / rate_hz
-        _beat(panels[0, column], examples[column], time, (low, high))
-        _pieces(panels[1, column], np.array(examples[column]["gradients"]), time, segment)
-        if has_evidence:
-            _evidence(panels[2, column], examples[column]["evidence"], time)
-        panels[-1, column].set_xlabel("s from the R peak", fontsize=SMALL_POINTS, color=INK)
+    lanes = ["gradients", *(["Grad-CAM"] if examples[0]["evidence"] is not None else [])]
+    heights = [_PANEL_INCHES * (high - low) * ASPECT / seconds, 0.36 * len(lanes)]
+    figure = new_figure(WIDE_INCHES, sum(heights) + 1.0)
+    panels = figure.subplots(2, _COLUMNS, squeeze=False, sharex=True, height_ratios=heights)
+    for above, below, example in zip(*panels, examples, strict=False):
+        time = (np.arange(len(example["beat_mv"])) - before) / rate_hz
+        _beat(above, example, time, (low, high))
+        _lanes(below, example, time, segment)
+    for axes in panels[:, len(examples) :].ravel():
+        axes.set_axis_off()
     panels[0, 0].set_ylabel("mV", color=INK)
-    for axes, title in zip(panels[1:, 0], ("gradients", "Grad-CAM"), strict=False):
-        axes.set_ylabel(title, fontsize=SMALL_POINTS, color=INK, rotation=0, ha="right", va="center")
+    panels[1, 0].set_yticks([-lane for lane in range(len(lanes))], lanes)
     return save(figure)
 
 
@@ -132,29 +125,25 @@ def _beat(axes: "Axes", example: Mapping[str, Any], time: np.ndarray, ends: tupl
     axes.set_xticks([-0.2, 0, 0.2, 0.4])
 
 
-def _pieces(axes: "Axes", values: np.ndarray, time: np.ndarray, segment: int) -> None:
-    """Summed over pieces of a beat: orange raises the score, blue lowers it."""
+def _lanes(axes: "Axes", example: Mapping[str, Any], time: np.ndarray, segment: int) -> None:
+    """Gradients summed over pieces of the beat, orange raises the score and blue lowers it; below, Grad-CAM."""
     from matplotlib.colors import to_rgba_array
 
-    sums = values.reshape(-1, segment).sum(1)
+    sums = np.array(example["gradients"]).reshape(-1, segment).sum(1)
     strength = np.abs(sums) / max(float(np.abs(sums).max()), 1e-12)
-    width = segment * float(time[1] - time[0])
     there = np.flatnonzero(strength >= _FAINTEST)
     # transparent where nothing is: the same drawing on a white and on a dark page
     colours = [(ORANGE if sums[at] > 0 else BLUE, float(strength[at])) for at in there]
-    cells = [(float(time[at * segment]), width) for at in there]
-    axes.broken_barh(cells, (0, 1), facecolors=to_rgba_array(colours), linewidth=0)
-    axes.set_ylim(0, 1)
+    cells = [(float(time[at * segment]), segment * float(time[1] - time[0])) for at in there]
+    axes.broken_barh(cells, (-0.45, 0.9), facecolors=to_rgba_array(colours), linewidth=0)
+    evidence = example["evidence"]
+    if evidence is not None:
+        heights = 0.9 * np.array(evidence) / max(*evidence, 1e-12)
+        axes.fill_between(time, -1.45, heights - 1.45, color=GREY, linewidth=0)
+    axes.set_ylim(-0.5 if evidence is None else -1.5, 0.5)
     _quiet(axes)
     axes.set_yticks([])
-
-
-def _evidence(axes: "Axes", values: list[float] | None, time: np.ndarray) -> None:
-    if values is not None:
-        axes.fill_between(time, 0, values, color=GREY, linewidth=0)
-        axes.set_ylim(0, max(*values, 1e-12))
-    _quiet(axes)
-    axes.set_yticks([])
+    axes.set_xlabel("s from the R peak", fontsize=SMALL_POINTS, color=INK)
 
 
 def _paper(axes: "Axes", time: tuple[float, float], voltage: tuple[float, float]) -> None:

@@ -19,7 +19,7 @@ TITLES = {
     MEAN_MASK: "Mean mask",
     NEAREST: "Mask of the most similar training case",
 }
-# Mean masks of volumes of all sizes are taken on one grid.
+# Mean masks of images of different sizes are taken on one grid.
 _MEAN_GRID = 32
 _LEVELS = 101
 _BINS = 256
@@ -83,7 +83,8 @@ def _otsu(values: np.ndarray) -> float:
 
 def _mean_mask(cases: Cases, train: np.ndarray) -> Baseline:
     """Where each structure is drawn in enough of the training cases; how many is enough is chosen on them."""
-    shape = (_MEAN_GRID,) * 3 if cases.dimensions == 3 else cases.frames[0].grid
+    grids = {frame.grid for frame in cases.frames}
+    shape = grids.pop() if len(grids) == 1 else (_MEAN_GRID,) * cases.dimensions
     num = len(cases.labels) + 1
     total = np.zeros((num, *shape))
     for case in train:

@@ -56,7 +56,7 @@ class PictureBatches:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatchBatches:
-    """Patches of volumes of any size, drawn anew each time. images: (C, *grid) of each case; masks: uint8 (*grid)."""
+    """Patches of volumes or pictures of any size, drawn anew. images: (C, *grid) of each case; masks: uint8 (*grid)."""
 
     images: list[Tensor]
     masks: list[Tensor]

@@ -76,13 +76,13 @@ class Cases:
     @property
     def pictures(self) -> np.ndarray:
         """All pictures, (cases, channels, size, size); a view. For volumes see `image`."""
-        assert self.dimensions == 2, "volumes differ in shape"
+        assert len({frame.grid for frame in self.frames}) == 1, "cases differ in shape"
         return self.images.reshape(self.num_cases, self.num_channels, *self.frames[0].grid)
 
     @property
     def picture_masks(self) -> np.ndarray:
         """Masks of all pictures, uint8 of shape (cases, size, size); a view."""
-        assert self.dimensions == 2, "volumes differ in shape"
+        assert len({frame.grid for frame in self.frames}) == 1, "cases differ in shape"
         return self.masks.reshape(self.num_cases, *self.frames[0].grid)
 
     def image(self, case: int) -> np.ndarray:

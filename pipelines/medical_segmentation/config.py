@@ -64,6 +64,11 @@ class ImageConfig(_Section):
     size: int = Field(
         256, ge=32, le=2048, multiple_of=32, description="edge of the square that pictures fit in, pixels"
     )
+    scale: Literal["fit", "own"] = Field(
+        "fit",
+        description="pictures: fit, scaled to the square; own, at their own scale, in squares drawn in training that "
+        "cross the picture in inference, for structures that would become too small",
+    )
     spacing_mm: tuple[_Spacing, _Spacing, _Spacing] | None = Field(
         None,
         description="spacing of volumes (slice, row, column), mm; the median of the training cases if not given",

@@ -39,6 +39,22 @@ def gather_cases(
     return builder.cases()
 
 
+def placed(
+    study: Study, config: ImageConfig, spacing_mm: tuple[float, ...] | None
+) -> tuple[Frame, torch.Tensor]:
+    """How a study lies on the grid of networks, and its image there: for training and scoring alike.
+
+    spacing_mm: of the grid of volumes. The image is (channels, *grid), uint8 or float32 in the unit of the file.
+    """
+    if len(study.shape) == 3:
+        frame = Frame.spaced(study.shape, study.spacing_mm, spacing_mm)
+    elif config.scale == "own":
+        frame = Frame.spaced(study.shape, None, None)
+    else:
+        frame = Frame.square(study.shape, config.size)
+    return frame, frame.image_on_grid(_tensor(study.pixels))
+
+
 class _Flat:
     """Values one after another, in memory that is taken only as far as it is written."""
 
@@ -97,12 +113,11 @@ class _Builder:
             self._refused.append(study)
             return
         form = (len(study.shape), len(study.pixels))
-        if self._form not in (None, form):
-            reason = f"Expected {_described(self._form)}, as the first case. Received {_described(form)}: convert one."
+        if self._form is not None and self._form != form:
+            reason = f"Expected {described(self._form)}, as the first case. Received {described(form)}: convert one."
             self._refused.append(Refused(study.case, reason))
             return
-        frame = self._frame(study)
-        image = frame.image_on_grid(_tensor(study.pixels))
+        frame, image = placed(study, self._config, self._spacing)
         if self._form is None:
             self._form = form
             self._images = _Flat(image.numpy().dtype, self._num * image.numel())
@@ -144,11 +159,6 @@ class _Builder:
             refused=tuple(self._refused),
         )
 
-    def _frame(self, study: Study) -> Frame:
-        if len(study.shape) == 2:
-            return Frame.square(study.shape, self._config.size)
-        return Frame.spaced(study.shape, study.spacing_mm, self._spacing)
-
 
 def _summed(notes: list[Mapping[str, int]]) -> tuple[str, ...]:
     """One sentence a kind of note, with all cases and pixels."""
@@ -181,7 +191,7 @@ def _thumbnail(image: torch.Tensor, frame: Frame) -> np.ndarray:
     return level.round().to(torch.uint8).reshape(THUMBNAIL, THUMBNAIL).numpy()
 
 
-def _described(form: tuple[int, int] | None) -> str:
-    assert form is not None, "the first case has a form"
+def described(form: tuple[int, int]) -> str:
+    """In words, of axes and channels: pictures of 3 channels."""
     dimensions, channels = form
     return f"{'pictures' if dimensions == 2 else 'volumes'} of {channels} {'channel' if channels == 1 else 'channels'}"

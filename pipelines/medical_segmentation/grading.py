@@ -58,24 +58,35 @@ def grade_probabilities(
 ) -> np.ndarray:
     """Of each grade, float64 (chosen, grades): the mean over the picture and its mirror image."""
     batches = PictureBatches.of(cases, intensity, None)
+    parts = torch.from_numpy(chosen).split(_CASES_AT_ONCE)
+    found = [mirrored_probabilities(network, batches.gather(part)[0]) for part in parts]
+    probabilities: np.ndarray = torch.cat(found).double().numpy()
+    return probabilities
 
-    def of(part: Tensor) -> Tensor:
-        images, _ = batches.gather(part)
+
+def mirrored_probabilities(network: Grader, images: Tensor) -> Tensor:
+    """Of each grade, (B, grades), from scaled images (B, C, rows, columns): mean over image and mirror image."""
+    with torch.inference_mode():
         both = [Grader.probabilities(network(view)) for view in (images, images.flip(-1))]
         return torch.stack(both).mean(0)
 
-    with torch.inference_mode():
-        found = [of(part) for part in torch.from_numpy(chosen).split(_CASES_AT_ONCE)]
-    probabilities: np.ndarray = torch.cat(found).double().numpy()
-    return probabilities
+
+def likeliest_grade(probabilities: np.ndarray) -> np.ndarray:
+    """The whole grade next to the mean one, int64 of shape (cases,)."""
+    return np.rint(probabilities @ np.arange(probabilities.shape[1])).astype(np.int64)
+
+
+def referable(probabilities: np.ndarray, config: MedicalConfig) -> np.ndarray:
+    """Probability of a grade from `evaluation.referable_from` on, float64 of shape (cases,)."""
+    first = min(config.evaluation.referable_from, probabilities.shape[1] - 1)
+    shares: np.ndarray = probabilities[:, first:].sum(1).clip(0, 1)
+    return shares
 
 
 def grade_fold(fitted: FittedGrader, cases: Cases, fold: Fold, config: MedicalConfig) -> pl.DataFrame:
     """One row a test case: fold, case, patient, grade, predicted grade, mean_grade, referable (probability of a grade
     from `evaluation.referable_from` on), and the grade that each baseline gives."""
     probabilities = grade_probabilities(fitted.network, cases, fitted.intensity, fold.test)
-    first = min(config.evaluation.referable_from, probabilities.shape[1] - 1)
-    mean = probabilities @ np.arange(probabilities.shape[1])
     rivals = {name: fit(cases, fold.train)(fold.test) for name, fit in _BASELINES.items()}
     return pl.DataFrame(
         {
@@ -83,9 +94,9 @@ def grade_fold(fitted: FittedGrader, cases: Cases, fold: Fold, config: MedicalCo
             "case": [cases.names[case] for case in fold.test],
             "patient": [cases.patients[case] for case in fold.test],
             "grade": cases.grades[fold.test],
-            "predicted": np.rint(mean).astype(np.int64),
-            "mean_grade": mean,
-            "referable": probabilities[:, first:].sum(1).clip(0, 1),
+            "predicted": likeliest_grade(probabilities),
+            "mean_grade": probabilities @ np.arange(probabilities.shape[1]),
+            "referable": referable(probabilities, config),
             **rivals,
         }
     )

@@ -1,9 +1,9 @@
 """From one image to a mask at its own size, and how sure it is.
 
 The image is seen in several mirrored views. Their mean is the answer; how much the views disagree says how sure it is
-(test-time augmentation: Wang et al. 2019). Volumes are crossed by overlapping windows, weighed by a Gaussian so that
-the borders of windows do not show (Isensee et al. 2021). Masks of large pictures are made in strips: the memory is that
-of the picture and its mask, whatever the number of structures.
+(test-time augmentation: Wang et al. 2019). Volumes, and pictures at their own scale, are crossed by overlapping
+windows, weighed by a Gaussian so that the borders of windows do not show (Isensee et al. 2021). Masks of large pictures
+are made in strips: the memory is that of the picture and its mask, whatever the number of structures.
 
 Shapes: V views, K structures and the background, spatial axes last.
 """
@@ -49,20 +49,24 @@ class Predictor:
 
     def find(self, image: np.ndarray, transfer: np.ndarray, frame: Frame) -> Found:
         """image: (C, *grid) as stored; transfer: (4, C), see `Intensity.transfer`; frame: how the file lies on it."""
-        views = self.views(image, transfer)
-        mean = views.mean(0)
+        mean, single = self._views(image, transfer)
         mask = cleaned(own_mask(mean, frame), self.config)
-        return Found(mean.numpy(), mask, agreement(views))
+        return Found(mean.numpy(), mask, agreement(mean, single))
 
-    def views(self, image: np.ndarray, transfer: np.ndarray) -> Tensor:
-        """Probabilities of each view, float32 (V, K, *grid), all in the orientation of the image."""
+    def _views(self, image: np.ndarray, transfer: np.ndarray) -> tuple[Tensor, list[Tensor]]:
+        """Mean probabilities over the views, float32 (K, *grid), and the mask of each, uint8 of shape grid.
+
+        Probabilities of single views are not kept: of a large picture one of them takes a gigabyte.
+        """
         seen = scaled(torch.from_numpy(image)[None], torch.from_numpy(transfer)[None])
+        flips, masks = self._flips(), []
+        total = torch.zeros(())
         with torch.inference_mode():
-            found = [
-                as_probabilities(self._logits(seen.flip(axes)).flip(axes), self.temperature)
-                for axes in self._flips()
-            ]
-        return torch.cat(found)
+            for axes in flips:
+                found = as_probabilities(self._logits(seen.flip(axes)).flip(axes), self.temperature)[0]
+                masks.append(found.argmax(0).to(torch.uint8))
+                total = total + found
+        return total / len(flips), masks
 
     def logits(self, image: np.ndarray, transfer: np.ndarray) -> Tensor:
         """Of the image as it is, float32 (K, *grid)."""
@@ -71,7 +75,7 @@ class Predictor:
             return self._logits(seen)[0].float()
 
     def _logits(self, seen: Tensor) -> Tensor:
-        if seen.ndim == 4:
+        if seen.ndim == 4 and tuple(seen.shape[2:]) == self.patch:
             logits: Tensor = self.network(seen.contiguous(memory_format=torch.channels_last))
             return logits
         from monai.inferers.utils import sliding_window_inference
@@ -93,28 +97,28 @@ class Predictor:
         return [(), (-1,), (-2,), (-2, -1)][: self.config.views]
 
 
-def agreement(views: Tensor) -> np.ndarray:
+def agreement(mean: Tensor, single: list[Tensor]) -> np.ndarray:
     """How far views agree on each structure, 0 to 1, float64 of shape (structures,).
 
-    Mean Dice of the masks of single views with that of their mean. Where no view shows the structure, it is how far the
-    likeliest pixel is from being one.
+    mean: (K, *grid), probabilities; single: the mask of each view. Mean Dice of these with the mask of the mean. Where
+    no view shows the structure, it is how far the likeliest pixel is from being one.
     """
-    mean = views.mean(0)
-    single, together = views.argmax(1), mean.argmax(0)
+    together = mean.argmax(0)
     found = []
-    for structure in range(1, views.shape[1]):
-        own = (single == structure).flatten(1).double()
-        common = (together == structure).flatten().double()
-        total = own.sum(1) + common.sum()
-        if float(total.max()) == 0:
+    for structure in range(1, len(mean)):
+        common = together == structure
+        pairs = [(view == structure, common) for view in single]
+        if not any(bool(own.any()) or bool(both.any()) for own, both in pairs):
             found.append(1 - float(mean[structure].max()))
         else:
-            # a view that shows nothing agrees with a mean that shows nothing
-            dice = torch.where(
-                total > 0, 2 * (own * common).sum(1) / total.clamp(min=1), torch.ones_like(total)
-            )
-            found.append(float(dice.mean()))
+            found.append(float(np.mean([_dice(own, both) for own, both in pairs])))
     return np.array(found)
+
+
+def _dice(first: Tensor, second: Tensor) -> float:
+    """Two masks that show nothing agree."""
+    total = int(first.sum()) + int(second.sum())
+    return 2 * int((first & second).sum()) / total if total else 1.0
 
 
 def own_mask(probabilities: Tensor, frame: Frame) -> np.ndarray:

@@ -45,7 +45,7 @@ class Trainer:
     def patch(self, train: np.ndarray) -> tuple[int, ...]:
         """Edges of what the network sees at once: the picture, or a patch of volumes."""
         if self.cases.dimensions == 2:
-            return self.cases.frames[0].grid
+            return (self.config.image.size,) * 2
         return self.config.model.patch or patch_of(self.cases, train)
 
     def segmenter(
@@ -67,8 +67,10 @@ class Trainer:
     def grader(self, train: np.ndarray, intensity: Intensity, name: str) -> tuple[Grader, list[FitResult]]:
         """A grader of pictures. Raises RequestError without grades, and for volumes."""
         grades = self.cases.grades[train]
-        if self.cases.dimensions != 2 or (grades == NO_GRADE).any() or grades.max() < 1:
-            raise RequestError("Expected pictures with a grade each, from 0 to at least 1. Received others.")
+        if self.cases.dimensions != 2 or self.config.image.scale != "fit":
+            raise RequestError("Expected pictures that fit a square, to grade them. Received others.")
+        if (grades == NO_GRADE).any() or grades.max() < 1:
+            raise RequestError("Expected a grade of every picture, from 0 to at least 1. Received others.")
         network = seeded(
             self.config.seed,
             lambda: new_grader(self.config, self.cases.num_channels, int(self.cases.grades.max()) + 1),
@@ -79,7 +81,7 @@ class Trainer:
 
     def _source(self, intensity: Intensity, patch: tuple[int, ...]) -> _Source:
         augment = Augment(self.config.augment)
-        if self.cases.dimensions == 2:
+        if self.cases.dimensions == 2 and self.config.image.scale == "fit":
             return PictureBatches.of(self.cases, intensity, augment)
         return PatchBatches.of(self.cases, intensity, augment, patch, self.config.training.foreground_share)
 

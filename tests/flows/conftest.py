@@ -76,9 +76,16 @@ PREDICTIVE_MAINTENANCE = Commands(
     long_epochs=30,
     small_table=settings("data.num_units=24", "data.max_life=80", "training.min_steps=20"),
 )  # fmt: skip
+# For each fold and for what is served one network, and those behind its threshold.
+ECG_ANOMALY = Commands(
+    "ecg_anomaly",
+    "ecg_records",
+    settings("evaluation.num_bootstraps=50", "explanation.num_checked=20", "explanation.num_steps=8"),
+    long_epochs=60,
+)
 COMMANDS = {
     commands.pipeline: commands
-    for commands in (CREDIT_SCORING, RECOMMENDER, FRAUD_DETECTION, PREDICTIVE_MAINTENANCE)
+    for commands in (CREDIT_SCORING, RECOMMENDER, FRAUD_DETECTION, PREDICTIVE_MAINTENANCE, ECG_ANOMALY)
 }
 
 

@@ -15,6 +15,7 @@ from shared.evaluation.binary import (
     ks_point,
     log_loss,
     roc_auc,
+    sensitivity_at,
 )
 
 ALL = (roc_auc, gini, ks, average_precision, brier, log_loss, ece)
@@ -143,3 +144,22 @@ def test_noise_floor_is_what_a_calibrated_model_shows():
     observed = [ece(generator.random(1000) < probability, probability) for _ in range(200)]
     assert ece_noise_floor(probability) == pytest.approx(np.mean(observed), rel=0.05)
     assert np.isnan(ece_noise_floor([]))
+
+
+def test_sensitivity_at_a_share_of_false_alarms_lies_on_the_roc_curve():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 500)
+    score = np.round(rng.normal(y, 1.0), 1)
+    false, true, _ = metrics.roc_curve(y, score, drop_intermediate=False)
+    for share in (0.0, 0.01, 0.05, 0.3):
+        assert sensitivity_at(share)(y, score) == pytest.approx(true[false <= share].max())
+
+
+def test_no_threshold_splits_ties_to_look_better():
+    assert sensitivity_at(0.5)([0, 0, 1, 1], [1.0, 2.0, 2.0, 2.0]) == 1.0
+    assert sensitivity_at(0.4)([0, 0, 1, 1], [1.0, 2.0, 2.0, 2.0]) == 0.0
+
+
+def test_a_share_of_false_alarms_is_a_share():
+    with pytest.raises(ValueError, match=r"below 1\. Received 1"):
+        sensitivity_at(1)
