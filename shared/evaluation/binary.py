@@ -19,7 +19,7 @@ PROBABILITY_FLOOR = float(np.finfo(np.float64).eps)
 NUM_CALIBRATION_BINS = 10
 
 
-@binary_statistic(higher_is_better=True)
+@binary_statistic(higher_is_better=True, ranks_only=True)
 def roc_auc(score_G: FloatArray, positives_RG: FloatArray, negatives_RG: FloatArray) -> FloatArray:
     """Probability that a random positive scores above a random negative; a tie counts one half."""
     below_RG = np.cumsum(negatives_RG, axis=-1)
@@ -28,13 +28,13 @@ def roc_auc(score_G: FloatArray, positives_RG: FloatArray, negatives_RG: FloatAr
     return np.asarray(wins_R / (positives_RG.sum(-1) * negatives_RG.sum(-1)))
 
 
-@binary_statistic(higher_is_better=True)
+@binary_statistic(higher_is_better=True, ranks_only=True)
 def gini(score_G: FloatArray, positives_RG: FloatArray, negatives_RG: FloatArray) -> FloatArray:
     """Gini coefficient (accuracy ratio): 2 * ROC-AUC - 1."""
     return 2 * np.asarray(roc_auc.from_cells(score_G, positives_RG, negatives_RG)) - 1
 
 
-@binary_statistic(higher_is_better=True)
+@binary_statistic(higher_is_better=True, ranks_only=True)
 def ks(score_G: FloatArray, positives_RG: FloatArray, negatives_RG: FloatArray) -> FloatArray:
     """Largest true-positive minus false-positive rate over all cut-offs.
 
@@ -70,10 +70,10 @@ def sensitivity_at(false_alarms: float) -> BinaryStatistic:
         caught_RG = _from_top(positives_RG) / positives_RG.sum(-1, keepdims=True)
         return np.asarray(np.where(alarms_RG <= false_alarms + 1e-12, caught_RG, 0.0).max(-1))
 
-    return binary_statistic(higher_is_better=True)(sensitivity)
+    return binary_statistic(higher_is_better=True, ranks_only=True)(sensitivity)
 
 
-@binary_statistic(higher_is_better=True, needs_both_classes=False)
+@binary_statistic(higher_is_better=True, needs_both_classes=False, ranks_only=True)
 def average_precision(score_G: FloatArray, positives_RG: FloatArray, negatives_RG: FloatArray) -> FloatArray:
     """Sum of precision times the step in recall, ties as one step. NaN without positives."""
     caught_RG = _from_top(positives_RG)

@@ -18,6 +18,8 @@ from shared.evaluation.metric import Metric, undefined
 
 # Replicates are evaluated together up to this many cells: 8 MiB for each of a handful of arrays.
 CHUNK_CELLS = 1 << 20
+# Few large groups are counted once and then only added up, as long as that takes at most 256 MiB.
+MAX_UNIT_CELLS = 1 << 25
 # With fewer defined replicates than this share, an interval would describe the lucky resamples only.
 MIN_DEFINED_SHARE = 0.5
 
@@ -63,10 +65,14 @@ class Resampler:
                 raise ValueError("Expected each group in one stratum. Received groups that span several.")
         return [np.flatnonzero(stratum_of_unit == stratum) for stratum in range(distinct.size)]
 
+    def unit_counts(self) -> IntArray:
+        """Return how often each unit occurs in the next resample, of shape (num_units,)."""
+        drawn = [units[self._generator.integers(units.size, size=units.size)] for units in self._strata]
+        return np.bincount(np.concatenate(drawn), minlength=self.num_units)
+
     def row_counts(self) -> IntArray:
         """Return the next resample, of shape (n,)."""
-        drawn = [units[self._generator.integers(units.size, size=units.size)] for units in self._strata]
-        counts = np.bincount(np.concatenate(drawn), minlength=self.num_units)
+        counts = self.unit_counts()
         return counts if self.unit_of_row is None else counts[self.unit_of_row]
 
 
@@ -110,23 +116,41 @@ def _cell_replicates(
     num_replicates: int,
     weight: ArrayLike | None,
 ) -> FloatArray:
-    tables = [Cells.of(*statistic.checked(y, variant)) for variant in variants]
+    tables = [
+        Cells.of(*statistic.checked(y, variant), ranks_only=statistic.ranks_only) for variant in variants
+    ]
     weight_n = arrays.weights(weight, resampler.num_rows)
-    widest = max(cells.score.size for cells in tables)
-    chunk_size = max(1, CHUNK_CELLS // widest)
+    counters = [_CellCounter(cells, resampler, weight_n) for cells in tables]
+    chunk_size = max(1, CHUNK_CELLS // max(cells.score.size for cells in tables))
     result = np.empty((len(tables), num_replicates))
     for start in range(0, num_replicates, chunk_size):
         stop = min(start + chunk_size, num_replicates)
-        positives = [np.empty((stop - start, cells.score.size)) for cells in tables]
-        negatives = [np.empty_like(array) for array in positives]
-        for row in range(stop - start):
-            counts: NDArray[Any] = resampler.row_counts()
-            counts = counts if weight_n is None else counts * weight_n
-            for cells, positive, negative in zip(tables, positives, negatives, strict=True):
-                positive[row], negative[row] = cells.counts(counts)
-        for index, cells in enumerate(tables):
-            result[index, start:stop] = statistic.evaluate(cells.score, positives[index], negatives[index])
+        drawn = np.stack([resampler.unit_counts() for _ in range(start, stop)])
+        for index, (cells, counter) in enumerate(zip(tables, counters, strict=True)):
+            result[index, start:stop] = statistic.evaluate(cells.score, *counter.count(drawn))
     return result
+
+
+class _CellCounter:
+    """Positive and negative weight at each distinct score, of resamples given as counts of units."""
+
+    def __init__(self, cells: Cells, resampler: Resampler, weight: NDArray[Any] | None) -> None:
+        self.cells, self.unit_of_row, self.weight = cells, resampler.unit_of_row, weight
+        self.of_unit: FloatArray | None = None
+        num_cells = 2 * cells.score.size
+        if self.unit_of_row is not None and resampler.num_units * num_cells <= MAX_UNIT_CELLS:
+            place = self.unit_of_row * num_cells + cells.cell
+            counts = np.bincount(place, weights=weight, minlength=resampler.num_units * num_cells)
+            self.of_unit = counts.reshape(resampler.num_units, num_cells).astype(np.float64)
+
+    def count(self, drawn: IntArray) -> tuple[FloatArray, FloatArray]:
+        """drawn: how often each unit occurs, (R, num_units). Returns two arrays of shape (R, G)."""
+        if self.of_unit is not None:
+            both = drawn @ self.of_unit
+            return both[:, 1::2], both[:, 0::2]
+        rows = drawn if self.unit_of_row is None else (each[self.unit_of_row] for each in drawn)
+        pairs = [self.cells.counts(row if self.weight is None else row * self.weight) for row in rows]
+        return np.stack([positive for positive, _ in pairs]), np.stack([negative for _, negative in pairs])
 
 
 def interval(

@@ -30,8 +30,15 @@ class Cells:
     cell: IntArray
 
     @classmethod
-    def of(cls, y: IntArray, score: FloatArray) -> "Cells":
+    def of(cls, y: IntArray, score: FloatArray, *, ranks_only: bool = False) -> "Cells":
+        """ranks_only: neighbouring scores without a positive share a cell, see `BinaryStatistic.ranks_only`."""
         distinct, position = np.unique(score, return_inverse=True)
+        if ranks_only and distinct.size:
+            has_positive = np.bincount(position, weights=y, minlength=distinct.size) > 0
+            begins = has_positive.copy()
+            begins[1:] |= has_positive[:-1]
+            begins[0] = True
+            distinct, position = distinct[begins], (np.cumsum(begins) - 1)[position]
         return cls(distinct, 2 * position.astype(np.int64) + y)
 
     def counts(self, weight: NDArray[Any] | None = None) -> tuple[FloatArray, FloatArray]:
@@ -46,6 +53,9 @@ class BinaryStatistic:
 
     Undefined input (no rows, or one class where both are needed) gives NaN; `undefined(y)` says why.
     Raises ValueError for labels other than 0/1, scores that are not finite, or wrong lengths.
+
+    ranks_only: only the order of positives among the others counts, so it does not matter which scores the negatives
+    between two positives have. With rare positives that saves most of the work, and changes no value.
     """
 
     name: str
@@ -53,6 +63,7 @@ class BinaryStatistic:
     higher_is_better: bool
     needs_both_classes: bool
     takes_probability: bool
+    ranks_only: bool
     about: str
 
     def __call__(self, y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> float:
@@ -60,7 +71,7 @@ class BinaryStatistic:
         weight_n = arrays.weights(weight, y_n.size)
         if self.undefined(y_n, weight_n):
             return float("nan")
-        cells = Cells.of(y_n, score_n)
+        cells = Cells.of(y_n, score_n, ranks_only=self.ranks_only)
         positives, negatives = cells.counts(weight_n)
         return float(self.evaluate(cells.score, positives[None], negatives[None])[0])
 
@@ -90,14 +101,18 @@ class BinaryStatistic:
 
 
 def binary_statistic(
-    *, higher_is_better: bool, needs_both_classes: bool = True, takes_probability: bool = False
+    *,
+    higher_is_better: bool,
+    needs_both_classes: bool = True,
+    takes_probability: bool = False,
+    ranks_only: bool = False,
 ) -> Callable[[FromCells], BinaryStatistic]:
     """Turn a function of cells into a `BinaryStatistic` of the same name."""
 
     def wrap(from_cells: FromCells) -> BinaryStatistic:
         name, about = getattr(from_cells, "__name__", "statistic"), from_cells.__doc__ or ""
         return BinaryStatistic(
-            name, from_cells, higher_is_better, needs_both_classes, takes_probability, about
+            name, from_cells, higher_is_better, needs_both_classes, takes_probability, ranks_only, about
         )
 
     return wrap

@@ -192,3 +192,17 @@ def test_weights_reach_every_replicate():
 def test_wrong_confidence_is_refused(confidence):
     with pytest.raises(ValueError, match="confidence"):
         metric_with_interval("a", roc_auc, [0, 1, 0, 1], [0.1, 0.4, 0.3, 0.2], confidence=confidence)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+def test_groups_counted_once_give_the_replicates_of_groups_counted_each_time(monkeypatch, weighted):
+    rng = np.random.default_rng(0)
+    groups, y, score = rng.integers(0, 9, 300), rng.integers(0, 2, 300), rng.integers(0, 40, 300) / 40
+    weight = rng.integers(1, 5, 300) / 2 if weighted else None
+
+    def found() -> np.ndarray:
+        return replicates(roc_auc, [y], [score, -score], Resampler(300, groups=groups), 50, weight)
+
+    at_once = found()
+    monkeypatch.setattr(bootstrap, "MAX_UNIT_CELLS", 0)
+    assert at_once == pytest.approx(found(), abs=1e-12)
