@@ -92,6 +92,16 @@ PIPELINES: tuple[Pipeline, ...] = (
         headline="test/average_precision",
     ),
     Pipeline(
+        name="medical_segmentation",
+        title="Medical segmentation",
+        question="Where is the structure, how large is it, how sure are we, and which cases must a human look at?",
+        input_contract="image_studies",
+        output_contract="segmentation_results",
+        module="pipelines.medical_segmentation",
+        sources=("synthetic", "kvasir_seg", "msd_hippocampus"),
+        headline="test/dice",
+    ),
+    Pipeline(
         name="predictive_maintenance",
         title="Predictive maintenance",
         question="Which machine will fail within its next hours, how sure are we, and when is the cheapest moment to "

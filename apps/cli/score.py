@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ CHAMPION = "champion"
 def score(
     pipeline: Annotated[str, typer.Argument(help="Name of a pipeline (see `fieldwork list`).")],
     input_path: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="File that follows the input contract.")
+        Path, typer.Argument(metavar="INPUT", help="File or folder that follows the input contract.")
     ],
     out: Annotated[Path, typer.Option(metavar="OUTPUT", help="File for the scores.")],
     version: Annotated[str, typer.Option(metavar="champion|N", help="Which published model.")] = CHAMPION,
@@ -55,10 +56,11 @@ def parse_version(text: str) -> str:
 
 
 def _check_paths(source: Path, out: Path) -> None:
-    if not source.exists():
+    # Some formats name several files by what they have in common: 101 is 101.hea, 101.dat and 101.atr.
+    if not source.exists() and not any(source.parent.glob(f"{glob.escape(source.name)}.*")):
         raise RequestError(f"Expected an existing INPUT. Received {source}. Check the path.")
     require_writable(out, option="--out")
-    if out.exists() and out.samefile(source):
+    if source.exists() and out.exists() and out.samefile(source):
         raise RequestError(f"Expected an OUTPUT other than the INPUT. Received {out} for both.")
 
 

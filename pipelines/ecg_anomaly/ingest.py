@@ -6,6 +6,7 @@ from typing import Self
 
 import polars as pl
 
+from pipelines.ecg_anomaly.beats import samples_before
 from pipelines.ecg_anomaly.config import BeatConfig, DataConfig, SignalConfig
 from pipelines.ecg_anomaly.data import Manifest, read_records, refused_rows
 from pipelines.ecg_anomaly.labels import NORMAL
@@ -39,6 +40,8 @@ class Read:
 
         Raises RequestError when more cannot be used than the contract allows, and without any normal beat.
         """
+        # a wrong setting is said once, not of each recording
+        samples_before(beats, signal.rate_hz)
         checked = check_table(manifest.frame, load(CONTRACT))
         valid = checked.require()
 

@@ -17,15 +17,21 @@ _TOLERANCE = 1e-9
 
 
 def audit_fold(
-    cases: Cases, fold: Fold, intensity: Intensity, image: ImageConfig, protocol: ProtocolConfig
+    cases: Cases,
+    fold: Fold,
+    intensity: Intensity,
+    image: ImageConfig,
+    protocol: ProtocolConfig,
+    learnt: np.ndarray | None = None,
 ) -> AuditReport:
     """Look for leaks in one fold and in what was fitted on it (`Cases.fit_intensity`, same configuration).
 
     case_overlap, patient_overlap: cases and patients on both sides; near_duplicates: test images that training has
-    under another name; later_statistics: scales that differ from those of the training cases alone. `require()` of the
-    report refuses a leak.
+    under another name; later_statistics: scales that differ from those of the training cases alone. learnt: the
+    training cases behind the scales, all if None. `require()` of the report refuses a leak.
     """
-    anew = cases.fit_intensity(np.setdiff1d(fold.train, fold.test), image)
+    behind = fold.train if learnt is None else learnt
+    anew = cases.fit_intensity(np.setdiff1d(behind, fold.test), image)
     findings = (
         *_shared_names("case_overlap", "cases", cases.names, fold),
         *_shared_names("patient_overlap", "patients", cases.patients, fold),

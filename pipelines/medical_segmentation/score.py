@@ -198,8 +198,8 @@ class Scorer:
         }
 
     def tensors(self) -> dict[str, Tensor]:
-        """The weights."""
-        return {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        """The weights, each once: networks of MONAI know them by several names."""
+        return {name: tensor.detach().contiguous() for name, tensor in _own_tensors(self.network).items()}
 
     def save(self, folder: Path) -> None:
         """Writes `config.json`, `model.safetensors` and `features/` into an existing folder."""
@@ -239,7 +239,7 @@ class Scorer:
                 None if facts["calibrated"] is None else Calibrated(**facts["calibrated"]),
                 version,
             )
-            scorer.network.load_state_dict(load_file(folder / _WEIGHTS))
+            _fill(scorer.network, load_file(folder / _WEIGHTS))
         except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise RequestError(
@@ -258,8 +258,8 @@ def _form(document: Mapping[str, Any]) -> Form:
     spacing = document["spacing_mm"]
     return Form(
         int(document["num_channels"]),
-        tuple(document["patch"]),
-        None if spacing is None else tuple(spacing),
+        tuple(map(int, document["patch"])),
+        None if spacing is None else tuple(map(float, spacing)),
         int(document["num_grades"]),
     )
 
@@ -277,3 +277,14 @@ def _network(config: MedicalConfig, form: Form, num_structures: int) -> nn.Modul
     if len(form.patch) == 2:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval()
+
+
+def _own_tensors(network: nn.Module) -> dict[str, Tensor]:
+    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
+
+
+def _fill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Raises RuntimeError where tensors are missing, left over or of another shape."""
+    if differing := set(tensors) ^ set(_own_tensors(network)):
+        raise RuntimeError(f"{len(differing)} tensors are missing or unknown, {min(differing)} among them.")
+    network.load_state_dict(tensors, strict=False)

@@ -12,9 +12,10 @@ from pipelines.medical_segmentation import evaluate, grading
 from pipelines.medical_segmentation.cases import NO_GRADE, Cases
 from pipelines.medical_segmentation.config import MedicalConfig
 from pipelines.medical_segmentation.fitting import fit_fold
+from pipelines.medical_segmentation.mask_files import MaskFolder
 from pipelines.medical_segmentation.predictions import predict_fold
 from pipelines.medical_segmentation.protocol import Division, Fold
-from pipelines.medical_segmentation.score import Scorer
+from pipelines.medical_segmentation.score import Placed, Scorer
 from pipelines.medical_segmentation.studies import Study
 from pipelines.medical_segmentation.train import Trainer
 from shared.errors import RequestError
@@ -66,6 +67,12 @@ class Task(ABC):
         """The evaluation of all folds, as plain values."""
 
     @abstractmethod
+    def score(
+        self, scorer: Scorer, study: Study, seen: Placed, masks: MaskFolder
+    ) -> tuple[list[dict[str, Any]], float]:
+        """Rows of `segmentation_results` for one study, its mask written; and the number that is watched for drift."""
+
+    @abstractmethod
     def by_case(self, results: pl.DataFrame) -> pl.DataFrame:
         """One row a tested case: case, patient, truth and value, from which `statistic` makes the first headline."""
 
@@ -108,6 +115,13 @@ class _Segmentation(Task):
 
     def document(self, tables: Tables, config: MedicalConfig) -> dict[str, Any]:
         return evaluate.evaluation_document(tables[RESULTS], tables[PIXELS], config)
+
+    def score(
+        self, scorer: Scorer, study: Study, seen: Placed, masks: MaskFolder
+    ) -> tuple[list[dict[str, Any]], float]:
+        found = scorer.find_placed(seen)
+        rows = list(scorer.rows(study, seen, found, masks.write(found.mask, study)))
+        return rows, float(found.confidence.min())
 
     def by_case(self, results: pl.DataFrame) -> pl.DataFrame:
         shown = results.filter(pl.col("dice").is_not_nan())
@@ -153,6 +167,13 @@ class _Grading(Task):
 
     def document(self, tables: Tables, config: MedicalConfig) -> dict[str, Any]:
         return grading.grading_document(tables[RESULTS], config)
+
+    def score(
+        self, scorer: Scorer, study: Study, seen: Placed, masks: MaskFolder
+    ) -> tuple[list[dict[str, Any]], float]:
+        probabilities = scorer.grade(seen)
+        mean = float(probabilities @ np.arange(len(probabilities)))
+        return [scorer.grade_row(study, seen, probabilities)], mean
 
     def by_case(self, results: pl.DataFrame) -> pl.DataFrame:
         return results.select("case", "patient", truth="grade", value="predicted").cast(

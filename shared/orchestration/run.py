@@ -60,7 +60,7 @@ class Run:
     @property
     def reused(self) -> list[str]:
         """Names of the steps whose results came from an earlier run."""
-        return [record.name for record in self.records if record.reused]
+        return list(dict.fromkeys(record.name for record in self.records if record.reused))
 
 
 _current: ContextVar[Run | None] = ContextVar("fieldwork_run", default=None)

@@ -9,8 +9,10 @@ _SVG = "{http://www.w3.org/2000/svg}"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
 _ELEMENTS = frozenset(
     {"svg", "g", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "tspan"}
-    | {"use", "defs", "clipPath", "linearGradient", "stop", "title", "desc"}
+    | {"use", "defs", "clipPath", "linearGradient", "stop", "title", "desc", "image"}
 )
+# Pixels that are in the drawing itself; other pictures would be fetched from somewhere.
+_PIXELS = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/=\s]+")
 _URL = re.compile(r"url\(\s*#([\w.-]+)\s*\)")
 _UNSAFE_VALUE = re.compile(r"url\(\s*(?!#)|javascript:|expression\(|@import|\\", re.IGNORECASE)
 _FONT_FAMILY = re.compile(r"(font:\s*[^;]*?\d+(?:\.\d+)?px)[^;]*")
@@ -23,8 +25,9 @@ _THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", PAPER: 
 def inline_svg(svg: str, prefix: str, alt: str) -> str:
     """Return the drawing as one `<svg role="img">` element, safe to stand in a page.
 
-    Scripts, links to elsewhere, styles that would leak into the page and unknown elements are dropped. Every
-    id gets `prefix`, so several drawings can share a page. Raises FieldworkError for what is not an SVG.
+    Scripts, links to elsewhere, styles that would leak into the page and unknown elements are dropped; pictures stay
+    where their pixels are in the drawing, as PNG or JPEG. Every id gets `prefix`, so several drawings can share a page.
+    Raises FieldworkError for what is not an SVG.
     """
     # A document type could declare entities, the one part of XML that can grow without bound.
     start = svg.find("<svg")
@@ -52,19 +55,21 @@ def _clean(element: ElementTree.Element, prefix: str) -> None:
             _clean(child, prefix)
         else:
             element.remove(child)
-    element.attrib = dict(_clean_attributes(element.attrib, prefix))
+    is_image = element.tag == f"{_SVG}image"
+    element.attrib = dict(_clean_attributes(element.attrib, prefix, is_image=is_image))
 
 
-def _clean_attributes(attributes: dict[str, str], prefix: str) -> list[tuple[str, str]]:
+def _clean_attributes(attributes: dict[str, str], prefix: str, *, is_image: bool) -> list[tuple[str, str]]:
     kept = []
     for name, value in attributes.items():
         plain_name = "href" if name == _XLINK else name
         if plain_name.startswith(("on", "{")) or _UNSAFE_VALUE.search(value):
             continue
         if plain_name == "href":
-            if not value.startswith("#"):
+            if value.startswith("#"):
+                value = f"#{prefix}{value[1:]}"
+            elif not (is_image and _PIXELS.fullmatch(value)):
                 continue
-            value = f"#{prefix}{value[1:]}"
         elif plain_name == "id":
             value = prefix + value
         value = _URL.sub(rf"url(#{prefix}\1)", value)

@@ -130,13 +130,17 @@ def test_without_abnormal_beats_nothing_is_claimed_but_the_false_alarms(divided_
 
 
 def test_a_worse_model_does_not_replace_the_champion(first_run):
-    options = (
-        "--set", "training.min_steps=1", "--set", "training.epochs=1", "--set", "training.learning_rate=0.000001",
-        "--set", "signal.high_hz=16", "--json", "-",
-    )  # fmt: skip
-    outcome = first_run.fieldwork(*TINY, *options).require_success()
+    """One that was not trained, sees a quarter of the beat, and compares its interval with three others."""
+    changes = (
+        "training.min_steps=1",
+        "beats.num_local_beats=3",
+        "beats.num_samples=64",
+        "beats.before_ms=170",
+    )
+    options = [part for change in changes for part in ("--set", change)]
+    outcome = first_run.fieldwork(*TINY, *LITTLE, *options, "--json", "-").require_success()
     assert outcome.document["model"]["promoted"] is False
-    assert "AUROC differs by -" in outcome.stderr
+    assert re.search(r"AUROC differs by \W0\.0\d", outcome.stderr)
 
 
 def test_the_profile_watches_recordings(first_run):

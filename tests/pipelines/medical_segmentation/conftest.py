@@ -1,6 +1,7 @@
 """Generated cases, and the files in which users have such: pictures, NIfTI volumes, DICOM series."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
@@ -12,11 +13,16 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from pipelines.medical_segmentation.cases import Cases
-from pipelines.medical_segmentation.config import DataConfig, ImageConfig
+from pipelines.medical_segmentation.config import DataConfig, ImageConfig, MedicalConfig, tiny
 from pipelines.medical_segmentation.gather import gather_cases
 from pipelines.medical_segmentation.generator import Generated, generate
+from pipelines.medical_segmentation.protocol import Division, Fold, divide
+from pipelines.medical_segmentation.studies import Study
+from pipelines.medical_segmentation.tasks import FittedTask, Spacing, Tables, task_of
+from pipelines.medical_segmentation.train import Trainer
 
 WriteSeries = Callable[..., Path]
+VOLUME_SPACING = (2.0, 1.0, 1.0)
 _AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
@@ -36,6 +42,65 @@ def cases(generated: Generated) -> Cases:
 def volumes() -> Cases:
     made = generate(DataConfig(num_patients=4, images_per_patient=2, generated_size=64, dimensions=3), seed=0)
     return gather_cases(made.studies, made.labels, ImageConfig(), len(made.studies), (2.0, 1.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A network of the first fold, and what it says of the test cases."""
+
+    config: MedicalConfig
+    generated: Generated
+    cases: Cases
+    division: Division
+    fitted: FittedTask
+    tables: Tables
+
+    @property
+    def fold(self) -> Fold:
+        return self.division.folds[0]
+
+    @property
+    def tested(self) -> list[Study]:
+        """The test cases as read."""
+        return [self.generated.studies[case] for case in self.fold.test]
+
+
+def judged_by(config: MedicalConfig, generated: Generated, cases: Cases, spacing: Spacing = None) -> Judged:
+    """Trained for a second on generated cases."""
+    task, division = task_of(config), divide(cases, config.protocol, config.seed)
+    fold = division.folds[0]
+    fitted = task.fit(Trainer(config, cases), division, fold, "fold-0", spacing)
+    studies = [generated.studies[case] for case in fold.test]
+    tables = task.predict(fitted.scorer, studies, cases, fold)
+    return Judged(config, generated, cases, division, fitted, tables)
+
+
+@pytest.fixture(scope="session")
+def small() -> MedicalConfig:
+    """A network that trains in a second."""
+    config = tiny()
+    return config.model_copy(update={"training": config.training.model_copy(update={"min_steps": 40})})
+
+
+@pytest.fixture(scope="session")
+def judged(small: MedicalConfig, generated: Generated, cases: Cases) -> Judged:
+    return judged_by(small, generated, cases)
+
+
+@pytest.fixture(scope="session")
+def judged_volumes(small: MedicalConfig) -> Judged:
+    data = DataConfig(num_patients=4, images_per_patient=2, generated_size=64, dimensions=3)
+    config = small.model_copy(
+        update={"data": data, "training": small.training.model_copy(update={"min_steps": 6, "batch_size": 2})}
+    )
+    made = generate(data, seed=0)
+    cases = gather_cases(made.studies, made.labels, config.image, len(made.studies), VOLUME_SPACING)
+    return judged_by(config, made, cases, VOLUME_SPACING)
+
+
+@pytest.fixture(scope="session")
+def graded(small: MedicalConfig, generated: Generated, cases: Cases) -> Judged:
+    return judged_by(small.model_copy(update={"task": "grading"}), generated, cases)
 
 
 @pytest.fixture

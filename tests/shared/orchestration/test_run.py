@@ -76,3 +76,11 @@ def test_imports_stop_as_soon_as_the_server_answers(monkeypatch):
     monkeypatch.setattr(run_module.importlib, "import_module", imported.append)
     run_module._use_the_wait()
     assert imported == list(run_module._NEEDED_LATER[:1])
+
+
+def test_a_step_that_runs_several_times_is_named_once_with_the_seconds_of_all():
+    run = Run()
+    for seconds, reused in ((1.0, True), (2.5, False), (3.0, True)):
+        run.record(StepRecord("train_fold", seconds, reused))
+    assert run.seconds == {"train_fold": 6.5}
+    assert run.reused == ["train_fold"]

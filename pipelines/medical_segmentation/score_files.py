@@ -1,0 +1,123 @@
+"""Images in; masks, and one row for each of their structures, out: what `fieldwork score`, schedules and API run."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.medical_segmentation.config import DataConfig
+from pipelines.medical_segmentation.data import Manifest, load_manifest, read_studies, refused_rows
+from pipelines.medical_segmentation.ingest import in_quarantine, refusals
+from pipelines.medical_segmentation.mask_files import MaskFolder
+from pipelines.medical_segmentation.score import Scorer
+from pipelines.medical_segmentation.studies import CONTRACT, OUTPUT_CONTRACT, Refused
+from pipelines.medical_segmentation.tasks import task_of
+from pipelines.medical_segmentation.watched import as_table, watched
+from shared.contracts.contract import load
+from shared.contracts.table import TableCheck, check_table
+from shared.data.tables import write_table
+from shared.errors import RequestError
+from shared.monitoring.drift import drift
+from shared.monitoring.profile import ReferenceProfile
+from shared.orchestration.scoring import ScoreSummary, beside, require_input_untouched, written
+from shared.publishing.registry import Registry
+
+PIPELINE = "medical_segmentation"
+_NUM_REASONS = 3
+
+
+def score_files(input_path: Path, output_path: Path, *, version: str, explain: bool) -> ScoreSummary:
+    """Score an image, a folder of images or a manifest, one image at a time.
+
+    Masks lie in `<output>.masks/`. Rows of the manifest that break the contract, and images that cannot be used, go
+    with the reason to `<output>.quarantine.parquet`. Masks that come with the images are not looked at. Raises
+    RequestError when no image can be used, when there is no such model, or when the input would be written over.
+    """
+    quarantine = beside(output_path, "quarantine")
+    require_input_untouched(input_path, output_path, quarantine)
+    registry = Registry()
+    found = registry.version(PIPELINE, version)
+    bundle = registry.bundle(PIPELINE, found.version)
+    scorer = Scorer.from_bundle(bundle, str(found.version))
+    manifest = to_score(input_path, scorer)
+    checked = check_table(manifest.frame, load(CONTRACT))
+    scored = _score_all(scorer, manifest, checked, MaskFolder.beside(output_path))
+    results = check_table(scored.table(scorer, checked), load(OUTPUT_CONTRACT)).require()
+    write_table(results, output_path)
+    lost = in_quarantine(checked, refused_rows(checked.require(), tuple(scored.refused)))
+    report = drift(ReferenceProfile.from_json(bundle.json("profile.json")), *as_table(scored.facts))
+    return ScoreSummary(
+        pipeline=PIPELINE,
+        version=str(found.version),
+        contract=checked.contract.id_version,
+        rows={
+            "in": checked.num_rows,
+            "quarantined": lost.height,
+            "scored": len(scored.facts),
+            "referred": results.filter("refer")["case"].n_unique(),
+        },
+        output=str(output_path),
+        quarantine=written(lost, quarantine),
+        explanations=None,
+        drift={"drifted": report.drifted, "columns": list(report.drifted_columns)},
+    )
+
+
+def to_score(path: Path, scorer: Scorer) -> Manifest:
+    """The manifest of images to score, without masks that may lie beside them."""
+    trained = scorer.config.data
+    data = DataConfig(columns=trained.columns, max_pixels=trained.max_pixels, max_voxels=trained.max_voxels)
+    # absolute, so that a file is never taken for a public set of the same name
+    manifest = load_manifest(str(path.absolute()), data, seed=0)
+    return replace(
+        manifest,
+        frame=manifest.frame.drop("mask", "shows_structure", "part", "grade", strict=False),
+        labels=scorer.labels,
+    )
+
+
+@dataclass(slots=True)
+class _Scored:
+    """What was said of images, what of them is watched, and which could not be used."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    facts: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+    def table(self, scorer: Scorer, checked: TableCheck) -> pl.DataFrame:
+        """In the shape of `segmentation_results`."""
+        whole = dict.fromkeys(("num_pixels", "num_components", "grade"), pl.Int64())
+        numbers = dict.fromkeys(("area_mm2", "volume_ml", "referable_probability"), pl.Float64())
+        types: dict[str, pl.DataType] = (
+            whole | numbers | {"mask_file": pl.String(), "refer_reason": pl.String()}
+        )
+        return pl.DataFrame(self.rows, schema_overrides=types).with_columns(
+            model_version=pl.lit(scorer.version),
+            contract=pl.lit(checked.contract.id_version),
+            scored_at=pl.lit(datetime.now(UTC)),
+        )
+
+
+def _score_all(scorer: Scorer, manifest: Manifest, checked: TableCheck, masks: MaskFolder) -> _Scored:
+    """One image after another: memory is that of one image. Raises RequestError where none can be used."""
+    valid, task, scored = checked.require(), task_of(scorer.config), _Scored()
+    assert manifest.root is not None, "images to score come from files"
+    masks.require_apart(manifest.root / name for name in valid["image"])
+    for study in read_studies(manifest, valid, scorer.config.data):
+        if isinstance(study, Refused):
+            scored.refused.append(study)
+            continue
+        try:
+            seen = scorer.place(study)
+        except RequestError as error:
+            scored.refused.append(Refused(study.case, str(error)))
+            continue
+        rows, score = task.score(scorer, study, seen, masks)
+        scored.rows += rows
+        scored.facts.append(watched(seen.fingerprint, study.shape, study.spacing_mm, score))
+    if not scored.facts:
+        reasons = list(refusals(scored.refused))[:_NUM_REASONS]
+        raise RequestError("\n".join(["Expected images that can be scored. Received none.", *reasons]))
+    return scored
