@@ -135,9 +135,8 @@ class _Explained:
         found = {HEAT: self.heat, GRAD_CAM: self.evidence}
         found[DIFFERENCE_ALONE] = self.seen[:, DIFFERENCE].square().numpy()
         for name, values in found.items():
-            if values is not None:
-                attribution = self.explainer.alone(name, values)
-                yield name, self.explainer.faithfulness(attribution, self.seen, self.early, seed=seed)
+            attribution = self.explainer.alone(name, values)
+            yield name, self.explainer.faithfulness(attribution, self.seen, self.early, seed=seed)
 
 
 def _example(explainer: Explainer, inputs: BeatInputs, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,7 +154,7 @@ def _example(explainer: Explainer, inputs: BeatInputs, row: Mapping[str, Any]) -
         "heat": explained.heat[0].tolist(),
         "gradients": values[:-1].tolist(),
         "rhythm_gradient": float(values[-1]),
-        "evidence": None if explained.evidence is None else explained.evidence[0].tolist(),
+        "evidence": explained.evidence[0].tolist(),
     }
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipelines.ecg_anomaly.inputs import DIFFERENCE
-from pipelines.ecg_anomaly.model import BeatAutoencoder, ConvEncoder, Detector
+from pipelines.ecg_anomaly.model import BeatAutoencoder, ConvEncoder, Detector, LstmEncoder
 from shared.interpretability.attribution import Attribution
 from shared.interpretability.faithfulness import Faithfulness, check, randomisation
 from shared.interpretability.grad_cam import grad_cam
@@ -74,11 +74,10 @@ class Explainer:
         found = Attribution(by_sample, (), target="anomaly score", baseline=BASELINE, method=name)
         return found.grouped(self._segments(by_sample.shape[1]))
 
-    def evidence(self, seen: Tensor) -> np.ndarray | None:
-        """Grad-CAM of the last convolution for a higher score, (B, L), from 0 on; None where there is none (LSTM)."""
+    def evidence(self, seen: Tensor) -> np.ndarray:
+        """Grad-CAM of the encoder's last convolution for a higher score, (B, L), from 0 on."""
         encoder = self.detector.autoencoder.encoder
-        if not isinstance(encoder, ConvEncoder):
-            return None
+        assert isinstance(encoder, ConvEncoder | LstmEncoder)
         found = grad_cam(
             self.detector,
             seen,

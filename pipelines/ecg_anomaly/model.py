@@ -1,9 +1,9 @@
 """Autoencoders of heartbeats that know the patient's usual beat, and the detector that adds the rhythm.
 
-A convolutional autoencoder (Masci et al. 2011), the same with a variational code (Kingma and Welling 2014), and an LSTM
-autoencoder (Malhotra et al. 2016). What differs from the usual example: the code carries only how this beat differs
-from the patient's usual beat, which the decoder is given, so a small code does not have to hold the patient; and each
-sample has its own expected error, so that a beat is judged where this patient is steady (Nix and Weigend 1994).
+An LSTM autoencoder (Malhotra et al. 2016), a convolutional one (Masci et al. 2011), and the same with a variational
+code (Kingma and Welling 2014). What differs from the usual example: the code carries only how this beat differs from
+the patient's usual beat, which the decoder is given, so a small code does not have to hold the patient; and each sample
+has its own expected error, so that a beat is judged where this patient is steady (Nix and Weigend 1994).
 
 Shapes: B beats, L samples of a beat (a multiple of 16), P = L / 2 samples that the network works on, C channels, Z
 numbers of the code.
@@ -129,15 +129,18 @@ class ConvDecoder(nn.Module):
 
 
 class LstmEncoder(nn.Module):
-    """(B, 3, P) -> (B, width), from the last state."""
+    """(B, 3, P) -> (B, width), from the last state; a convolution makes the steps few, as each waits for the last."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(_NUM_INPUTS * _LSTM_STEP, 2 * channels, batch_first=True)
+        self.layers = nn.Sequential(
+            nn.Conv1d(_NUM_INPUTS, 2 * channels, 2 * _LSTM_STEP, _LSTM_STEP, 2), nn.GELU()
+        )
+        self.lstm = nn.LSTM(2 * channels, 2 * channels, batch_first=True)
         self.out = nn.Linear(2 * channels, width)
 
     def forward(self, seen: Tensor) -> Tensor:
-        states, _ = self.lstm(_steps(seen))
+        states, _ = self.lstm(self.layers(seen).transpose(1, 2).contiguous())
         return self.out(states[:, -1])
 
 

@@ -78,7 +78,7 @@ def strip(signal: np.ndarray, rate_hz: int, start_s: float, beats: pl.DataFrame)
 
 def beat_panels(examples: Sequence[Mapping[str, Any]], rate_hz: int, before: int, segment: int) -> str:
     """Beats beside each other on ECG paper: the usual beat in grey behind, the heat as colour under the trace, and
-    below what each piece adds to the score by integrated gradients, and Grad-CAM where there is one.
+    below what each piece adds to the score by integrated gradients, and Grad-CAM.
 
     examples: see `explain.explain_test`; at most four.
     """
@@ -86,7 +86,7 @@ def beat_panels(examples: Sequence[Mapping[str, Any]], rate_hz: int, before: int
         return nothing("there is no such beat")
     low, high = _range(np.concatenate([[*example["beat_mv"], *example["usual_mv"]] for example in examples]))
     seconds = len(examples[0]["beat_mv"]) / rate_hz
-    lanes = ["gradients", *(["Grad-CAM"] if examples[0]["evidence"] is not None else [])]
+    lanes = ["gradients", "Grad-CAM"]
     heights = [_PANEL_INCHES * (high - low) * ASPECT / seconds, 0.36 * len(lanes)]
     figure = new_figure(WIDE_INCHES, sum(heights) + 1.0)
     panels = figure.subplots(2, _COLUMNS, squeeze=False, sharex=True, height_ratios=heights)
@@ -136,11 +136,9 @@ def _lanes(axes: "Axes", example: Mapping[str, Any], time: np.ndarray, segment: 
     colours = [(ORANGE if sums[at] > 0 else BLUE, float(strength[at])) for at in there]
     cells = [(float(time[at * segment]), segment * float(time[1] - time[0])) for at in there]
     axes.broken_barh(cells, (-0.45, 0.9), facecolors=to_rgba_array(colours), linewidth=0)
-    evidence = example["evidence"]
-    if evidence is not None:
-        heights = 0.9 * np.array(evidence) / max(*evidence, 1e-12)
-        axes.fill_between(time, -1.45, heights - 1.45, color=GREY, linewidth=0)
-    axes.set_ylim(-0.5 if evidence is None else -1.5, 0.5)
+    heights = 0.9 * np.array(example["evidence"]) / max(*example["evidence"], 1e-12)
+    axes.fill_between(time, -1.45, heights - 1.45, color=GREY, linewidth=0)
+    axes.set_ylim(-1.5, 0.5)
     _quiet(axes)
     axes.set_yticks([])
     axes.set_xlabel("s from the R peak", fontsize=SMALL_POINTS, color=INK)

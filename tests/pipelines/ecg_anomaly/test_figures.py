@@ -101,10 +101,6 @@ def test_panels_show_up_to_four_beats_with_their_names():
     assert "Grad-CAM" in svg
 
 
-def test_without_grad_cam_there_is_no_row_for_it():
-    assert "Grad-CAM" not in beat_panels([example(evidence=None)], 360, 90, 16)
-
-
 def test_names_of_recordings_are_shown_as_they_are():
     assert "a-$b$, 1:03.2" in beat_panels([example(record="a-$b$")], 360, 90, 16).replace("\\", "")
 

@@ -133,12 +133,6 @@ def test_explanation_that_fails_its_check_is_shown_as_such(evidence):
     assert "Not faithful for this model" in text_of(explanation_section(failed))
 
 
-def test_an_lstm_is_said_to_have_no_grad_cam(evidence):
-    others = {name: found for name, found in evidence.explanation["others"].items() if name != "grad_cam"}
-    without = replace(evidence, explanation={**evidence.explanation, "others": others})
-    assert "there is no Grad-CAM" in text_of(explanation_section(without))
-
-
 def test_recordings_without_any_abnormal_beat_have_a_report(judged, evidence):
     normal = judged.table.filter(beat_class="N")
     document = evaluation_document(normal, judged.found, {"N": normal.height}, judged.config)
