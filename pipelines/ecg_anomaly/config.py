@@ -53,6 +53,13 @@ class SignalConfig(_Section):
     max_unusable_share: float = Field(
         0.5, ge=0, lt=1, description="recordings with more flat, saturated or missing samples are refused"
     )
+    min_quality: float = Field(
+        0.3,
+        ge=0,
+        lt=1,
+        description="recordings of a lower median quality of their beats are refused; white noise has 0.16, the "
+        "worst of DS1 0.84",
+    )
 
     @model_validator(mode="after")
     def _below_nyquist(self) -> Self:

@@ -79,6 +79,13 @@ def prepare_record(record: Record, config: SignalConfig, beats: BeatConfig) -> P
 def _prepared(record: Record, config: SignalConfig, beats: BeatConfig) -> PreparedRecord:
     clean = clean_signal(record, config)
     found = _find_beats(record, clean, config, beats)
+    quality = _quality(clean, found.r_sample, beats, config.rate_hz)
+    median = float(np.median(quality.index))
+    if median < config.min_quality:
+        raise RequestError(
+            f"Expected heartbeats, most of them alike. Received a signal of quality {median:.2f} (0 to 1): is it an "
+            "ECG, or noise?"
+        )
     return PreparedRecord(
         name=record.name,
         patient=record.patient,
@@ -88,7 +95,7 @@ def _prepared(record: Record, config: SignalConfig, beats: BeatConfig) -> Prepar
         r_sample=found.r_sample,
         beat_class=found.beat_class,
         intervals=Intervals.of(found.r_sample, clean.is_usable, config.rate_hz, beats.num_local_beats),
-        quality=_quality(clean, found.r_sample, beats, config.rate_hz),
+        quality=quality,
         notes=tuple(_notes(record.name, clean, found, config.rate_hz)),
     )
 

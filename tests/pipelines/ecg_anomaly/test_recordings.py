@@ -36,12 +36,13 @@ def prepared(record: Record, **beats) -> PreparedRecord:
         (NOISE[:0], 360, "at least 10 s"),
         (np.zeros(7200), 360, "flat, saturated or missing in 100%"),
         (np.full(7200, np.nan), 360, "flat, saturated or missing in 100%"),
+        (NOISE, 360, "quality 0.1.*is it an ECG, or noise"),
         (NOISE * 1000, 360, "Are the unit and the gain right"),
         (NOISE * 1e-4, 360, "without any R peak|beats of at least 0.05 mV"),
         (NOISE, 50, "100 to 10000 samples a second"),
         (NOISE, float("nan"), "100 to 10000 samples a second"),
     ],
-    ids=["short", "empty", "flat", "missing", "uV as mV", "mV as V", "slow rate", "no rate"],
+    ids=["short", "empty", "flat", "missing", "noise", "uV as mV", "mV as V", "slow rate", "no rate"],
 )
 def test_an_unusable_recording_is_refused_with_the_reason(signal, rate_hz, reason):
     outcome = prepare_record(bare(signal, rate_hz), SIGNAL, BEATS)
@@ -129,7 +130,7 @@ def test_recordings_lie_one_after_another_and_windows_stay_within_their_own(gene
 def test_windows_at_the_very_ends_see_zeros_and_not_the_neighbour(generated):
     marks = Annotation(np.array([0, len(generated.records[0].signal) - 1]), np.zeros(2, dtype=np.int8))
     records = [replace(one, annotation=marks) for one in generated.records[:2]]
-    ends = Recordings.of(records, SIGNAL, BeatConfig(align_ms=0))
+    ends = Recordings.of(records, SignalConfig(min_quality=0), BeatConfig(align_ms=0))
     beats = ends.windows(BEATS).gather(torch.arange(4)).numpy()
     assert (beats[::2, :90] == 0).all()
     assert (beats[1::2, 91:] == 0).all()

@@ -64,7 +64,9 @@ def streamed(stream: Stream, raw: np.ndarray, sizes: Iterator[int]) -> list[Stre
 
 def batch(scorer: Scorer, raw: np.ndarray, rate_hz: float) -> pl.DataFrame:
     record = Record("stream", "stream", "MLII", float(rate_hz), raw)
-    recordings = Recordings.of([record], scorer.config.signal, scorer.beats).require()
+    # a stream refuses nothing
+    signal = scorer.config.signal.model_copy(update={"min_quality": 0.0})
+    recordings = Recordings.of([record], signal, scorer.beats).require()
     return scorer.alerts(
         recordings, table := scorer.score_recordings(recordings), {"stream": rate_hz}, explain=False
     ).with_columns(table.select("shape", "rhythm"))
