@@ -93,8 +93,8 @@ class ProtocolConfig(_Section):
         0.95,
         gt=0,
         le=1,
-        description="grey thumbnails this alike are of one scene, so of one patient; on Kvasir-SEG five of six such "
-        "pairs are, and none of those below",
+        description="grey thumbnails this alike count as one scene, so one patient; six pairs of Kvasir-SEG are: of "
+        "three looked at two show one scene, and none of three looked at below",
     )
     turned_copies: bool = Field(False, description="look for copies that are mirrored or turned, too")
     calibration_share: float = Field(
@@ -249,11 +249,11 @@ def tiny() -> MedicalConfig:
     """Seconds: for tests. Everything runs, nothing is estimated well."""
     return MedicalConfig(
         preset="tiny",
-        data=DataConfig(num_patients=12, images_per_patient=2, generated_size=64),
+        data=DataConfig(num_patients=12, images_per_patient=2, generated_size=64, contrast=0.9),
         image=ImageConfig(size=64),
         protocol=ProtocolConfig(num_folds=2),
         model=ModelConfig(encoder="test_resnet", width=4),
-        training=TrainingConfig(epochs=2, min_steps=50),
+        training=TrainingConfig(epochs=2, min_steps=40, learning_rate=4e-3),
         inference=InferenceConfig(views=2),
         evaluation=EvaluationConfig(num_bootstraps=100),
         explanation=ExplanationConfig(num_checked=10),
@@ -266,8 +266,8 @@ def quick() -> MedicalConfig:
         data=DataConfig(generated_size=96),
         image=ImageConfig(size=96),
         protocol=ProtocolConfig(num_folds=2),
-        model=ModelConfig(encoder="resnet18", width=8),
-        training=TrainingConfig(epochs=6, min_steps=60),
+        model=ModelConfig(encoder="test_resnet", width=8),
+        training=TrainingConfig(epochs=6, min_steps=120, learning_rate=8e-3),
         evaluation=EvaluationConfig(num_bootstraps=500),
     )
 

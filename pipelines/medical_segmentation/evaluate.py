@@ -103,7 +103,9 @@ class TestResults:
 
     def referral(self) -> list[dict[str, float]]:
         """Mean Dice of the cases that are kept when a share is referred, least sure first; beside it the order of a
-        coin, and the best possible order."""
+        coin, and the best possible order. Empty where no case shows a structure."""
+        if self.cases.is_empty():
+            return []
         ordered = self.cases.sort("confidence", descending=True, maintain_order=True)["dice"].to_numpy()
         best = np.sort(ordered)[::-1]
         kept = {share: max(1, round(len(ordered) * (1 - share))) for share in _SHARES}

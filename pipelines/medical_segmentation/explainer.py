@@ -1,6 +1,7 @@
 """Where a network saw evidence for what it found: Grad-CAM of a mask or of a grade.
 
-Of a mask the mean log-odds of its pixels are explained (Seg-Grad-CAM: Vinogradova et al. 2020), of a grade its mean.
+Of a mask the mean log-odds of its pixels are explained (Seg-Grad-CAM: Vinogradova et al. 2020), of a grade the mean
+log-odds of exceeding each lower one: the mean grade itself hardly moves where a grader is sure, and its map is empty.
 What the map can tell: from where in the image the layer spoke for the answer, and on which scale. What it cannot: why,
 nor how sure to be. A U-Net decides each pixel mostly by what lies around it, so the map of a mask largely repeats the
 mask; `explain` holds it against the mask itself.
@@ -21,14 +22,15 @@ from shared.interpretability.attribution import Attribution
 from shared.interpretability.faithfulness import Faithfulness, check, randomisation
 from shared.interpretability.grad_cam import ClassActivation, grad_cam
 
-LOG_ODDS, GRADES = "log-odds", "grades"
+UNIT = "log-odds"
 BASELINE = "the mean of the training images"
-# Cells that an image is taken apart in, along each axis of pictures and of volumes.
-_CELLS = {2: 4, 3: 3}
+# Cells that an image is taken apart in, along each axis of pictures and of volumes: every cell costs three passes, and
+# a pass over a volume takes a tenth of a second.
+_CELLS = {2: (4, 4), 3: (1, 3, 3)}
 _CASES_AT_ONCE = 4
-# Of the five blocks of a decoder for pictures the one at an eighth of the resolution. Maps of the first one, at a
-# sixteenth, were less faithful than a random order (generated lesions, 2026-11).
-_COARSE = 1
+# Of the five blocks of a decoder for pictures the one at a quarter of the resolution. Coarser maps were less faithful, in
+# small networks no more than a random order; finer ones repeat the mask (generated lesions, Kvasir-SEG, 2026-11).
+_LEVEL = 2
 _FEW_CASES = 10
 # Coarser maps than this along an axis are not worth drawing.
 _FEWEST_CELLS = 6
@@ -57,20 +59,21 @@ class MaskedLogOdds(nn.Module):
         return (log_odds * weights).flatten(1).sum(1)
 
 
-class MeanGrade(nn.Module):
-    """(B, C, ...) -> (B,): the mean of the grades that a grader thinks likely."""
+class GradeLogOdds(nn.Module):
+    """(B, C, ...) -> (B,): mean log-odds of exceeding each grade but the highest."""
 
     def __init__(self, network: Grader) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, seen: Tensor) -> Tensor:
-        return Grader.expected(self.network(seen))
+        log_odds: Tensor = self.network(seen)
+        return log_odds.float().mean(1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explainer:
-    """scored: (B, channels, *size) -> (B,), in `unit`. layer: name of the one whose map is made. num_channels: of the
+    """scored: (B, channels, *size) -> (B,), log-odds. layer: name of the one whose map is made. num_channels: of the
     image, the first of the channels."""
 
     scored: nn.Module
@@ -81,17 +84,17 @@ class Explainer:
 
     @classmethod
     def of_masks(cls, network: nn.Module, num_channels: int) -> Self:
-        """Of a U-Net's masks: a level of its decoder, an eighth as fine as a picture, half as fine as a volume."""
+        """Of a U-Net's masks: a level of its decoder, a quarter as fine as a picture, half as fine as a volume."""
         inner = network.network
         assert isinstance(inner, nn.Module)
         if isinstance(network, Segmenter):
-            layer = f"network.network.decoder.blocks.{_COARSE}"
+            layer = f"network.network.decoder.blocks.{_LEVEL}"
         else:
             levels = inner.get_submodule("upsamples")
             assert isinstance(levels, nn.ModuleList)
             layer = f"network.network.upsamples.{max(0, len(levels) - 2)}"
         target = "mean log-odds of the pixels found"
-        return cls(MaskedLogOdds(network, num_channels), layer, num_channels, target, LOG_ODDS)
+        return cls(MaskedLogOdds(network, num_channels), layer, num_channels, target, UNIT)
 
     @classmethod
     def of_grades(cls, network: Grader, num_channels: int, size: tuple[int, ...]) -> Self:
@@ -100,7 +103,7 @@ class Explainer:
         assert isinstance(levels, list), "an encoder of timm says what its levels are"
         fine = [level for level in levels if min(size) // level["reduction"] >= _FEWEST_CELLS]
         layer = f"network.network.{(fine or levels[:1])[-1]['module']}"
-        return cls(MeanGrade(network), layer, num_channels, "mean grade", GRADES)
+        return cls(GradeLogOdds(network), layer, num_channels, "log-odds of a higher grade", UNIT)
 
     def activation(self, seen: Tensor) -> ClassActivation:
         """Grad-CAM of each case; seen: (B, channels, *size), see `scored`."""
@@ -168,8 +171,8 @@ class Explainer:
         """Flat positions of the pixels of each cell."""
         places = np.arange(int(np.prod(size))).reshape(size)
         cells = [places]
-        for axis in range(len(size)):
-            num = min(_CELLS[len(size)], size[axis])
+        for axis, most in enumerate(_CELLS[len(size)]):
+            num = min(most, size[axis])
             cells = [part for cell in cells for part in np.array_split(cell, num, axis=axis)]
         return [cell.reshape(-1) for cell in cells]
 

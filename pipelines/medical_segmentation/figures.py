@@ -193,7 +193,7 @@ def recall_by_grade(metrics: Mapping[str, Mapping[str, Any]]) -> str:
         if metric["low"] is not None:
             axes.vlines(grade, metric["low"], metric["high"], color=BLUE, linewidth=2, alpha=0.5)
         axes.plot(grade, metric["value"], "o", color=BLUE, markersize=7)
-        axes.text(grade, -0.09, f"n = {metric['n']:,}", ha="center", fontsize=SMALL_POINTS, color=MUTED)
+        axes.text(grade, -0.09, f"{metric['n']:,} patients", ha="center", fontsize=SMALL_POINTS, color=MUTED)
     axes.set(ylim=(-0.14, 1.03), xlim=(min(known) - 0.5, max(known) + 0.5))
     dress(axes, x="True grade", y="Share that is given it", grid="y")
     axes.set_xticks(sorted(known))

@@ -53,7 +53,8 @@ class Segmenter(nn.Module):
     def all_levels(self, images: Tensor) -> list[Tensor]:
         """(B, C, ...) -> logits of the full resolution and, with deep supervision, of coarser ones."""
         logits = self(images)
-        coarser = [head(caught) for head, caught in zip(self.heads, self._caught, strict=True)]
+        heads = self.heads if self.training else ()
+        coarser = [head(caught) for head, caught in zip(heads, self._caught, strict=True)]
         self._caught.clear()
         return [logits, *reversed(coarser)]
 

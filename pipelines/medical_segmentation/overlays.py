@@ -215,7 +215,8 @@ def _colour_bar(figure: "Figure", axes: Sequence["Axes"], top: float, unit: str)
     )
     bar.outline.set_visible(False)
     # without edges of their own colour, thin lines show between the shades
-    bar.solids.set_edgecolor("face")
+    if bar.solids is not None:
+        bar.solids.set_edgecolor("face")
     bar.ax.tick_params(colors=MUTED, labelsize=SMALL_POINTS, length=0)
     bar.set_label(
         f"Evidence for what was found: gradient x activation, {unit}", fontsize=SMALL_POINTS, color=INK

@@ -2,9 +2,9 @@
 
 Kvasir-SEG (Jha et al. 2020) in the division of EffiSegNet (Vezakis et al. 2024), 800/100/100; or as downloaded, 1,000
 pairs without a division. It names no patients. Task 4 of the Medical Segmentation Decathlon (Antonelli et al. 2022) has
-names none, either; which volumes belong together shows in their numbers: the grey values of 2k-1 and 2k differ far less
-than those of other volumes (median 0.07 against 0.33 in the logarithms of their percentiles, with no exception among
-the 21 such pairs of 59 volumes, 2026-11): the two sides of one head. They count as one patient.
+names none, either. That volumes 2k-1 and 2k are the two sides of one head is inferred, the source does not say so:
+their grey values differ far less than those of other volumes (median 0.07 against 0.33 in the logarithms of their
+percentiles, 21 such pairs among 59 volumes, 2026-11). They count as one patient.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ def public_rows(name: str, folder: Path, subset: Subset) -> tuple[list[Row], Lab
     if name == KVASIR:
         return _kvasir(folder, subset)
     rows = pair_rows(folder / "images", folder / "labels", folder)
-    sides = "Volumes 2k-1 and 2k of the hippocampus set are two sides of one head: they count as one patient."
+    sides = "Volumes 2k-1 and 2k of the hippocampus set are taken for two sides of one head: they count as one patient."
     return [row | _FACTS[HIPPOCAMPUS] | _head(row) for row in rows], HIPPOCAMPUS_PARTS, (sides,)
 
 

@@ -26,7 +26,7 @@ from shared.publishing.blocks import (
     direction,
 )
 from shared.publishing.report import render
-from shared.publishing.standard import results_section, run_section, training_section
+from shared.publishing.standard import readable, results_section, run_section, training_section
 from shared.publishing.summary import RunSummary
 
 # What the table of all models has; the first of it is drawn, as baselines have nothing else.
@@ -112,17 +112,16 @@ def _results(config: MedicalConfig, summary: RunSummary, evidence: EvidenceDocum
 def _others_table(evidence: EvidenceDocuments) -> Table:
     """What has no baseline: of the network alone."""
     metrics = evidence.evaluation["metrics"][NETWORK]
-    titles = (
-        METRICS
-        | {name: name.removeprefix("test/").replace("recall_grade_", "Recall of grade ") for name in metrics}
-        | METRICS
-    )
     rows: list[list[Value]] = [
-        [titles[name], cell(metric), direction(metric), metric.get("reason", "")]
+        [
+            METRICS.get(name, readable(name.removeprefix("test/"))),
+            cell(metric),
+            metric.get("reason") or direction(metric),
+        ]
         for name, metric in metrics.items()
         if name not in _RANKED
     ]
-    columns: list[Column | str] = ["Of the network alone", Column("Value", number=True), "", ""]
+    columns: list[Column | str] = ["Of the network alone", Column("Value", number=True), "Direction"]
     return Table(columns, rows, "What the baselines do not have, with 95 % intervals")
 
 

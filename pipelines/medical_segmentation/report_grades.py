@@ -6,8 +6,8 @@ from pipelines.medical_segmentation.config import MedicalConfig
 from pipelines.medical_segmentation.evidence import EvidenceDocuments
 from pipelines.medical_segmentation.figures import confusion, recall_by_grade
 from pipelines.medical_segmentation.grading import NETWORK, TITLES
-from pipelines.medical_segmentation.wording import cell, share
-from shared.publishing.blocks import Block, Column, Figure, Paragraph, Section, Table, Value
+from pipelines.medical_segmentation.wording import share
+from shared.publishing.blocks import Block, Figure, Paragraph, Section
 from shared.publishing.figures import reliability, roc
 
 
@@ -39,7 +39,6 @@ def confusion_section(config: MedicalConfig, evidence: EvidenceDocuments) -> Sec
             f"Probability of a grade from {first} on against how often it is one.",
             "Observed share over predicted probability of a referable grade",
         ),
-        _kappa_table(evidence),
     ]
     return Section("Grades", blocks)
 
@@ -53,12 +52,3 @@ def _off_text(evidence: EvidenceDocuments) -> str:
         "off, which costs at least four times as much in quadratic weighted kappa. 1 is agreement, 0 is chance; always "
         "giving the same grade has 0."
     )
-
-
-def _kappa_table(evidence: EvidenceDocuments) -> Table:
-    rows: list[list[Value]] = [
-        [TITLES[model], cell(metrics["test/quadratic_kappa"])]
-        for model, metrics in evidence.evaluation["metrics"].items()
-    ]
-    columns: list[Column | str] = ["Model", Column("Quadratic weighted kappa\nhigher is better", number=True)]
-    return Table(columns, rows, "Kappa on the same cases, with 95 % intervals", emphasis=(0,))

@@ -83,9 +83,23 @@ ECG_ANOMALY = Commands(
     settings("evaluation.num_bootstraps=50", "explanation.num_checked=20", "explanation.num_steps=8"),
     long_epochs=60,
 )
+# A U-Net for each fold, and the one that is served.
+MEDICAL_SEGMENTATION = Commands(
+    "medical_segmentation",
+    "image_studies",
+    settings("evaluation.num_bootstraps=50"),
+    long_epochs=60,
+)
 COMMANDS = {
     commands.pipeline: commands
-    for commands in (CREDIT_SCORING, RECOMMENDER, FRAUD_DETECTION, PREDICTIVE_MAINTENANCE, ECG_ANOMALY)
+    for commands in (
+        CREDIT_SCORING,
+        RECOMMENDER,
+        FRAUD_DETECTION,
+        PREDICTIVE_MAINTENANCE,
+        ECG_ANOMALY,
+        MEDICAL_SEGMENTATION,
+    )
 }
 
 

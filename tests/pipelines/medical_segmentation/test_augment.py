@@ -77,5 +77,9 @@ def test_a_turn_keeps_the_shape_of_things_in_pictures_that_are_not_square():
     masks[:, ((rows - 32) ** 2 + (columns - 64) ** 2) < 18**2] = 1
     torch.manual_seed(5)
     turned = Augment(STILL.model_copy(update={"rotation_degrees": 90.0}))(masks[:, None].float(), masks)[1]
-    agree = 2 * ((turned == 1) & (masks == 1)).sum((1, 2)) / ((turned == 1).sum((1, 2)) + (masks == 1).sum((1, 2)))
+    agree = (
+        2
+        * ((turned == 1) & (masks == 1)).sum((1, 2))
+        / ((turned == 1).sum((1, 2)) + (masks == 1).sum((1, 2)))
+    )
     assert agree.min() > 0.93, "a disc in the middle is the same after any turn"

@@ -14,7 +14,9 @@ def test_a_gathered_picture_is_the_scaled_one_with_its_mask(cases):
     images, masks = PictureBatches.of(cases, intensity, None).gather(torch.tensor([5, 2]))
     transfers = cases.transfers(intensity)
     for place, case in enumerate((5, 2)):
-        np.testing.assert_allclose(images[place].numpy(), apply(cases.image(case), transfers[case]), atol=1e-5)
+        np.testing.assert_allclose(
+            images[place].numpy(), apply(cases.image(case), transfers[case]), atol=1e-5
+        )
         assert np.array_equal(masks[place].numpy(), cases.mask(case))
     assert images.is_contiguous(memory_format=torch.channels_last)
     assert masks.dtype == torch.int64

@@ -49,9 +49,9 @@ def test_deep_supervision_gives_coarser_levels_in_training_alone_and_all_of_them
 
 
 def test_an_unknown_encoder_is_refused_by_name():
-    with pytest.raises(RequestError, match="Expected an encoder of timm.*Received 'resnet9000'"):
+    with pytest.raises(RequestError, match=r"Expected an encoder of timm.*Received 'resnet9000'"):
         pictures(encoder="resnet9000")
-    with pytest.raises(RequestError, match="Expected an encoder of timm.*Received 'resnet9000'"):
+    with pytest.raises(RequestError, match=r"Expected an encoder of timm.*Received 'resnet9000'"):
         grading_network(3, 3, encoder="resnet9000", weights=None)
 
 

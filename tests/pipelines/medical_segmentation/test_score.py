@@ -35,7 +35,9 @@ def test_masks_and_confidence_of_test_cases_are_those_of_the_evaluation(name, re
     scorer = judged.fitted.scorer
     transfers = judged.cases.transfers(scorer.intensity)
     for case, study in zip(judged.fold.test, judged.tested, strict=True):
-        evaluated = scorer.predictor.find(judged.cases.image(case), transfers[case], judged.cases.frames[case])
+        evaluated = scorer.predictor.find(
+            judged.cases.image(case), transfers[case], judged.cases.frames[case]
+        )
         scored = scorer.find(study)
         np.testing.assert_allclose(scored.probabilities, evaluated.probabilities, atol=1e-6)
         np.testing.assert_allclose(scored.confidence, evaluated.confidence, atol=1e-6)
@@ -126,7 +128,7 @@ def test_a_changed_folder_is_refused_in_plain_words(folder, change):
 
 
 def test_a_study_of_another_form_is_refused(scorer, judged, judged_volumes):
-    with pytest.raises(RequestError, match="pictures of 3 channels.* Received volumes of 1 channel"):
+    with pytest.raises(RequestError, match=r"pictures of 3 channels.* Received volumes of 1 channel"):
         scorer.find(judged_volumes.tested[0])
     grey = judged.tested[0]
     with pytest.raises(RequestError, match="Received pictures of 1 channel"):
@@ -191,5 +193,7 @@ def test_images_unlike_those_of_the_training_are_referred(scorer, judged, change
 
 
 def test_hardly_any_test_case_is_called_unlike(judged, scorer):
-    reasons = [scorer.familiar.has(seen.fingerprint, seen.transfer) for seen in map(scorer.place, judged.tested)]
+    reasons = [
+        scorer.familiar.has(seen.fingerprint, seen.transfer) for seen in map(scorer.place, judged.tested)
+    ]
     assert np.mean(reasons) > 0.8

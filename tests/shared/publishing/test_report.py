@@ -179,6 +179,38 @@ def test_drawings_are_reduced_to_drawing(svg: str) -> None:
     assert not re.search(r"script|evil|onload|foreignObject|@import", text)
 
 
+def test_pixels_stay_when_they_are_in_the_drawing_itself() -> None:
+    pixels = "data:image/jpeg;base64,/9j/4AAQ\nSkZJRg=="
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg"><image href="{pixels}" width="4" height="3"/></svg>'
+    text = inline_svg(svg, "d1-", "alt")
+    assert "/9j/4AAQ" in text
+    assert 'width="4"' in text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://evil/x.png",
+        "//evil/x.png",
+        "file:///evil.png",
+        "data:image/svg+xml;base64,ZXZpbA==",
+        "data:text/html;base64,ZXZpbA==",
+        "data:image/png;base64,AAAA,evil",
+        " data:image/png;base64,ZXZpbA==",
+    ],
+)
+def test_pixels_from_elsewhere_or_of_another_kind_are_dropped(address: str) -> None:
+    xlink = f'xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href="{address}"'
+    for attribute in (f'href="{address}"', xlink):
+        svg = f'<svg xmlns="http://www.w3.org/2000/svg"><image {attribute}/></svg>'
+        assert not re.search("evil|href|ZXZpbA", inline_svg(svg, "d1-", "alt"))
+
+
+def test_only_pictures_may_hold_pixels() -> None:
+    svg = '<svg xmlns="http://www.w3.org/2000/svg"><use href="data:image/png;base64,ZXZpbA=="/></svg>'
+    assert "ZXZpbA" not in inline_svg(svg, "d1-", "alt")
+
+
 @pytest.mark.parametrize("svg", ["", "<p>", "<svg", '<!DOCTYPE x [<!ENTITY a "b">]><svg>&a;</svg>'])
 def test_what_is_no_drawing_is_refused(svg: str) -> None:
     with pytest.raises(FieldworkError, match="Expected an SVG"):
