@@ -28,8 +28,9 @@ BASELINE = "the mean of the training images"
 # a pass over a volume takes a tenth of a second.
 _CELLS = {2: (4, 4), 3: (1, 3, 3)}
 _CASES_AT_ONCE = 4
-# Of the five blocks of a decoder for pictures the one at a quarter of the resolution. Coarser maps were less faithful, in
-# small networks no more than a random order; finer ones repeat the mask (generated lesions, Kvasir-SEG, 2026-11).
+# Of the five blocks of a decoder for pictures the one at a quarter of the resolution. Coarser maps were less faithful,
+# in small networks no more than a random order; finer ones repeat the mask (generated lesions, Kvasir-SEG, 2026-11). Of
+# volumes, whose decoders are narrower, only the finest one was clearly better than a random order.
 _LEVEL = 2
 _FEW_CASES = 10
 # Coarser maps than this along an axis are not worth drawing.
@@ -84,7 +85,7 @@ class Explainer:
 
     @classmethod
     def of_masks(cls, network: nn.Module, num_channels: int) -> Self:
-        """Of a U-Net's masks: a level of its decoder, a quarter as fine as a picture, half as fine as a volume."""
+        """Of a U-Net's masks: of pictures a level of its decoder a quarter as fine, of volumes the finest one."""
         inner = network.network
         assert isinstance(inner, nn.Module)
         if isinstance(network, Segmenter):
@@ -92,7 +93,7 @@ class Explainer:
         else:
             levels = inner.get_submodule("upsamples")
             assert isinstance(levels, nn.ModuleList)
-            layer = f"network.network.upsamples.{max(0, len(levels) - 2)}"
+            layer = f"network.network.upsamples.{len(levels) - 1}"
         target = "mean log-odds of the pixels found"
         return cls(MaskedLogOdds(network, num_channels), layer, num_channels, target, UNIT)
 

@@ -12,8 +12,8 @@ import numpy as np
 from pipelines.medical_segmentation.intensity import Fingerprint
 
 # Beyond the range by this share of its width. The range itself would call 2 of n + 1 further images unlike, by chance
-# alone and for each fact. With half of it 0 of 300 images of Kvasir-SEG in folds were unlike, all of their negatives and
-# all at an eighth of their brightness (2026-11); with 18 generated images to learn from 2 of 36.
+# alone and for each fact. With half of it 0 of 300 images of Kvasir-SEG in folds were unlike, but all of their
+# negatives and all at an eighth of their brightness (2026-11); with 18 generated images to learn from 2 of 36.
 _ROOM = 0.5
 _SMALLEST_WIDTH = 0.1
 

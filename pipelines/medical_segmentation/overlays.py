@@ -17,6 +17,7 @@ from pipelines.medical_segmentation.gallery import PICTURE, Picture
 from shared.publishing.figure_style import (
     SMALL_POINTS,
     WIDE_INCHES,
+    few_ticks,
     literal,
     new_figure,
     nothing,
@@ -103,7 +104,7 @@ def _tiles(
     rows = []
     for axes, (picture, number) in zip(grid, planes, strict=False):
         is_first = picture is cases[number][0]
-        title = f"{literal(picture.case, 24)}\n{words[number]}" if is_first else picture.plane
+        title = f"{literal(picture.case, 24)}\n{words[number]}" if is_first else ""
         rows.append((axes, picture, title))
     return figure, rows
 
@@ -132,6 +133,8 @@ def _outlines(axes: "Axes", picture: Picture) -> None:
             axes.contour(*places, inside, levels=[0.5], colors=colour, linewidths=1.3, linestyles=[style])
     axes.set(xlim=(0, 1), ylim=(1, 0))
     axes.set_box_aspect(picture.extent[0] / picture.extent[1])
+    if picture.plane != PICTURE:
+        _white(axes, 0.15, picture.plane)
 
 
 def _scale_bar(axes: "Axes", picture: Picture) -> None:
@@ -145,10 +148,14 @@ def _scale_bar(axes: "Axes", picture: Picture) -> None:
             linewidth=thickness,
             solid_capstyle="butt",
         )
-    words = f"{length:g} {picture.unit}"
+    _white(axes, 0.895, f"{length:g} {picture.unit}")
+
+
+def _white(axes: "Axes", height: float, words: str) -> None:
+    """Words that are read on bright and on dark tissue, their bottom at this share of the picture's height."""
     for offset, colour in ((0.006, _EDGE), (0.0, "white")):
         axes.text(
-            0.05 + offset, 0.895 + offset, words, fontsize=SMALL_POINTS - 1, color=colour, ha="left", va="bottom"
+            0.05 + offset, height + offset, words, fontsize=SMALL_POINTS - 1, color=colour, ha="left", va="bottom"
         )  # fmt: skip
 
 
@@ -211,8 +218,10 @@ def _colour_bar(figure: "Figure", axes: Sequence["Axes"], top: float, unit: str)
         ax=list(axes),
         orientation="horizontal",
         fraction=0.04,
+        aspect=40,
         pad=0.03,
     )
+    bar.ax.xaxis.set_major_locator(few_ticks(4))
     bar.outline.set_visible(False)
     # without edges of their own colour, thin lines show between the shades
     if bar.solids is not None:
