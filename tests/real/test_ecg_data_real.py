@@ -10,10 +10,10 @@ from sklearn.metrics import roc_auc_score
 from pipelines.ecg_anomaly.audit import audit_fold
 from pipelines.ecg_anomaly.config import BeatConfig, DataConfig, SignalConfig
 from pipelines.ecg_anomaly.data import load_manifest, read_records, source_paths
-from pipelines.ecg_anomaly.features import Preparation, normal_beats
 from pipelines.ecg_anomaly.labels import NORMAL, SUPRAVENTRICULAR, UNKNOWN, VENTRICULAR, class_counts
-from pipelines.ecg_anomaly.protocol import Division, divide
+from pipelines.ecg_anomaly.protocol import Division, Fold, divide, patient_folds
 from pipelines.ecg_anomaly.recordings import Recordings
+from pipelines.ecg_anomaly.rhythm import normal_beats
 from shared.contracts.contract import load
 from shared.contracts.table import check_table
 
@@ -94,8 +94,9 @@ def test_folds_have_all_kinds_and_do_not_leak(recordings, division):
     for fold in division.folds:
         counts = class_counts(recordings.beats.beat_class[recordings.beats_of(fold.test)])
         assert min(counts["S"], counts["V"]) >= 10
-        preparation = Preparation.fit(recordings, recordings.windows(BEATS), fold.train, 0.5)
-        assert audit_fold(recordings, fold, preparation, BEATS, 0.5).require().findings == ()
+        inner = patient_folds(recordings, fold.train, 3, 0)
+        calibration = [Fold(one, fold.train[inner != one], fold.train[inner == one]) for one in range(3)]
+        assert audit_fold(recordings, fold, calibration).require().findings == ()
 
 
 def test_the_rhythm_rule_is_as_good_as_it_was_measured(recordings):
