@@ -7,10 +7,11 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.medical_segmentation.case_files import CaseFolder
 from pipelines.medical_segmentation.config import DataConfig
 from pipelines.medical_segmentation.data import Manifest, load_manifest, read_studies, refused_rows
+from pipelines.medical_segmentation.drawn import draw_outlines
 from pipelines.medical_segmentation.ingest import in_quarantine, refusals
-from pipelines.medical_segmentation.mask_files import MaskFolder
 from pipelines.medical_segmentation.score import Scorer
 from pipelines.medical_segmentation.studies import CONTRACT, OUTPUT_CONTRACT, Refused
 from pipelines.medical_segmentation.tasks import task_of
@@ -31,9 +32,10 @@ _NUM_REASONS = 3
 def score_files(input_path: Path, output_path: Path, *, version: str, explain: bool) -> ScoreSummary:
     """Score an image, a folder of images or a manifest, one image at a time.
 
-    Masks lie in `<output>.masks/`. Rows of the manifest that break the contract, and images that cannot be used, go
-    with the reason to `<output>.quarantine.parquet`. Masks that come with the images are not looked at. Raises
-    RequestError when no image can be used, when there is no such model, or when the input would be written over.
+    Masks lie in `<output>.masks/`; with `explain`, pictures with their outlines in `<output>.outlines/`. Rows of the
+    manifest that break the contract, and images that cannot be used, go with the reason to
+    `<output>.quarantine.parquet`. Masks that come with the images are not looked at. Raises RequestError when no image
+    can be used, when there is no such model, or when the input would be written over.
     """
     quarantine = beside(output_path, "quarantine")
     require_input_untouched(input_path, output_path, quarantine)
@@ -43,7 +45,8 @@ def score_files(input_path: Path, output_path: Path, *, version: str, explain: b
     scorer = Scorer.from_bundle(bundle, str(found.version))
     manifest = to_score(input_path, scorer)
     checked = check_table(manifest.frame, load(CONTRACT))
-    scored = _score_all(scorer, manifest, checked, MaskFolder.beside(output_path))
+    outlines = CaseFolder.beside(output_path, "outlines") if explain else None
+    scored = _score_all(scorer, manifest, checked, CaseFolder.beside(output_path), outlines)
     results = check_table(scored.table(scorer, checked), load(OUTPUT_CONTRACT)).require()
     write_table(results, output_path)
     lost = in_quarantine(checked, refused_rows(checked.require(), tuple(scored.refused)))
@@ -60,7 +63,7 @@ def score_files(input_path: Path, output_path: Path, *, version: str, explain: b
         },
         output=str(output_path),
         quarantine=written(lost, quarantine),
-        explanations=None,
+        explanations=str(outlines.path) if outlines else None,
         drift={"drifted": report.drifted, "columns": list(report.drifted_columns)},
     )
 
@@ -100,11 +103,14 @@ class _Scored:
         )
 
 
-def _score_all(scorer: Scorer, manifest: Manifest, checked: TableCheck, masks: MaskFolder) -> _Scored:
+def _score_all(
+    scorer: Scorer, manifest: Manifest, checked: TableCheck, masks: CaseFolder, outlines: CaseFolder | None
+) -> _Scored:
     """One image after another: memory is that of one image. Raises RequestError where none can be used."""
     valid, task, scored = checked.require(), task_of(scorer.config), _Scored()
     assert manifest.root is not None, "images to score come from files"
-    masks.require_apart(manifest.root / name for name in valid["image"])
+    for folder in filter(None, (masks, outlines)):
+        folder.require_apart(manifest.root / name for name in valid["image"])
     for study in read_studies(manifest, valid, scorer.config.data):
         if isinstance(study, Refused):
             scored.refused.append(study)
@@ -114,9 +120,11 @@ def _score_all(scorer: Scorer, manifest: Manifest, checked: TableCheck, masks: M
         except RequestError as error:
             scored.refused.append(Refused(study.case, str(error)))
             continue
-        rows, score = task.score(scorer, study, seen, masks)
-        scored.rows += rows
-        scored.facts.append(watched(seen.fingerprint, study.shape, study.spacing_mm, score))
+        said = task.score(scorer, study, seen, masks)
+        scored.rows += said.rows
+        scored.facts.append(watched(seen.fingerprint, study.shape, study.spacing_mm, said.score))
+        if outlines is not None:
+            draw_outlines(scorer, study, said, outlines)
     if not scored.facts:
         reasons = list(refusals(scored.refused))[:_NUM_REASONS]
         raise RequestError("\n".join(["Expected images that can be scored. Received none.", *reasons]))

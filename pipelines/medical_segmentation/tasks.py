@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from pipelines.medical_segmentation import evaluate, grading
+from pipelines.medical_segmentation.case_files import CaseFolder
 from pipelines.medical_segmentation.cases import NO_GRADE, Cases
 from pipelines.medical_segmentation.config import MedicalConfig
 from pipelines.medical_segmentation.fitting import fit_fold
-from pipelines.medical_segmentation.mask_files import MaskFolder
 from pipelines.medical_segmentation.predictions import predict_fold
 from pipelines.medical_segmentation.protocol import Division, Fold
 from pipelines.medical_segmentation.score import Placed, Scorer
@@ -32,6 +32,15 @@ class FittedTask:
     scorer: Scorer
     learnt: np.ndarray
     record: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """Of one scored study: rows of `segmentation_results`; the number that is watched for drift; the mask, if any."""
+
+    rows: list[dict[str, Any]]
+    score: float
+    mask: np.ndarray | None = None
 
 
 class Task(ABC):
@@ -67,10 +76,8 @@ class Task(ABC):
         """The evaluation of all folds, as plain values."""
 
     @abstractmethod
-    def score(
-        self, scorer: Scorer, study: Study, seen: Placed, masks: MaskFolder
-    ) -> tuple[list[dict[str, Any]], float]:
-        """Rows of `segmentation_results` for one study, its mask written; and the number that is watched for drift."""
+    def score(self, scorer: Scorer, study: Study, seen: Placed, masks: CaseFolder) -> Said:
+        """What is said of one study, its mask written."""
 
     @abstractmethod
     def by_case(self, results: pl.DataFrame) -> pl.DataFrame:
@@ -116,12 +123,10 @@ class _Segmentation(Task):
     def document(self, tables: Tables, config: MedicalConfig) -> dict[str, Any]:
         return evaluate.evaluation_document(tables[RESULTS], tables[PIXELS], config)
 
-    def score(
-        self, scorer: Scorer, study: Study, seen: Placed, masks: MaskFolder
-    ) -> tuple[list[dict[str, Any]], float]:
+    def score(self, scorer: Scorer, study: Study, seen: Placed, masks: CaseFolder) -> Said:
         found = scorer.find_placed(seen)
-        rows = list(scorer.rows(study, seen, found, masks.write(found.mask, study)))
-        return rows, float(found.confidence.min())
+        rows = list(scorer.rows(study, seen, found, masks.write_mask(found.mask, study)))
+        return Said(rows, float(found.confidence.min()), found.mask)
 
     def by_case(self, results: pl.DataFrame) -> pl.DataFrame:
         shown = results.filter(pl.col("dice").is_not_nan())
@@ -168,12 +173,10 @@ class _Grading(Task):
     def document(self, tables: Tables, config: MedicalConfig) -> dict[str, Any]:
         return grading.grading_document(tables[RESULTS], config)
 
-    def score(
-        self, scorer: Scorer, study: Study, seen: Placed, masks: MaskFolder
-    ) -> tuple[list[dict[str, Any]], float]:
+    def score(self, scorer: Scorer, study: Study, seen: Placed, masks: CaseFolder) -> Said:
         probabilities = scorer.grade(seen)
         mean = float(probabilities @ np.arange(len(probabilities)))
-        return [scorer.grade_row(study, seen, probabilities)], mean
+        return Said([scorer.grade_row(study, seen, probabilities)], mean)
 
     def by_case(self, results: pl.DataFrame) -> pl.DataFrame:
         return results.select("case", "patient", truth="grade", value="predicted").cast(

@@ -13,14 +13,7 @@ from tests.flows.bad_files import written
 from tests.flows.medical_folders import write_folder
 
 TINY = ("run", "medical_segmentation", "--preset", "tiny", "--quiet")
-LITTLE = (
-    "--set",
-    "training.min_steps=2",
-    "--set",
-    "training.epochs=1",
-    "--set",
-    "evaluation.num_bootstraps=50",
-)
+LITTLE = ("--set", "training.min_steps=2", "--set", "evaluation.num_bootstraps=50")
 NUM_LINES = 5
 
 

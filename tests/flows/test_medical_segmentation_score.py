@@ -90,6 +90,22 @@ def test_a_second_run_writes_the_same_files_and_leaves_others_alone(published, c
     assert {path.name: path.read_bytes() for path in (tmp_path / "results.masks").iterdir()} == before
 
 
+def test_outlines_are_drawn_where_they_are_asked_for(published, clinic, tmp_path):
+    command = (
+        "score",
+        "medical_segmentation",
+        clinic,
+        "--out",
+        tmp_path / "results.csv",
+        *VERSION,
+        "--explain",
+    )
+    document = published(*command, "--json", "-").require_success().document
+    drawn = sorted(Path(document["explanations"]).iterdir())
+    assert [path.stem for path in drawn] == sorted(pl.read_csv(tmp_path / "results.csv")["case"])
+    assert all("<svg" in path.read_text() and "confidence" in path.read_text() for path in drawn)
+
+
 def test_one_picture_is_scored_alone(published, clinic, tmp_path):
     image = next(iter(sorted((clinic / "images").iterdir())))
     document, results = scored(published, image, tmp_path / "results.csv")

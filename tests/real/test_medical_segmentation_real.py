@@ -31,14 +31,17 @@ def trained(name: str, folder: Path, fieldwork_in: Any, *changes: str) -> tuple[
 
 @pytest.fixture(scope="module")
 def kvasir(tmp_path_factory, fieldwork_in) -> tuple[Any, dict[str, Any]]:
-    return trained("kvasir_seg", tmp_path_factory.mktemp("kvasir"), fieldwork_in, "training.epochs=2")
+    return trained("kvasir_seg", tmp_path_factory.mktemp("kvasir"), fieldwork_in, "training.epochs=1")
 
 
 @pytest.fixture(scope="module")
 def hippocampus(tmp_path_factory, fieldwork_in) -> tuple[Any, dict[str, Any]]:
+    """At 2 mm a step costs an eighth of one at 1 mm."""
     return trained(
-        "msd_hippocampus", tmp_path_factory.mktemp("hippocampus"), fieldwork_in, "training.min_steps=60",
-        "training.batch_size=2", "inference.views=1",
+        "msd_hippocampus", tmp_path_factory.mktemp("hippocampus"), fieldwork_in,
+        "image.spacing_mm=[2, 2, 2]", "training.min_steps=60", "training.batch_size=4", "model.width=8",
+        "inference.views=1", "augment.rotation_degrees=10", "augment.flip=0", "augment.elastic=0",
+        "augment.scale=1.1", "augment.shift=0.05",
     )  # fmt: skip
 
 
@@ -70,13 +73,13 @@ def test_masks_of_polyps_have_the_size_of_their_pictures(kvasir, tmp_path):
         "medical_segmentation",
         images[0].parent,
         "--out",
-        tmp_path / "out.csv",
+        tmp_path / "out.parquet",
         "--version",
         "1",
         "--json",
         "-",
     ).require_success()
-    results = pl.read_csv(tmp_path / "out.csv")
+    results = pl.read_parquet(tmp_path / "out.parquet")
     assert outcome.document["rows"]["scored"] == results.height == 100
     for path in images:
         [row] = results.filter(case=path.stem).to_dicts()
@@ -87,7 +90,7 @@ def test_masks_of_polyps_have_the_size_of_their_pictures(kvasir, tmp_path):
 
 def test_both_parts_of_the_hippocampus_are_found_better_than_by_chance_after_seconds(hippocampus):
     _, document = hippocampus
-    assert document["metrics"]["test/dice"]["value"] > 0.4
+    assert document["metrics"]["test/dice"]["value"] > 0.25
     assert document["metrics"]["test/hd95"]["unit"] == "mm"
     threshold = document["baselines"]["threshold"]["test/dice"]["value"]
     assert document["metrics"]["test/dice"]["value"] > threshold

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.medical_segmentation.mask_files import MaskFolder
+from pipelines.medical_segmentation.case_files import CaseFolder
 from shared.errors import RequestError
 
 
 @given(st.lists(st.text(min_size=1, max_size=200), unique=True, max_size=20))
 def test_every_case_gets_a_file_of_its_own_inside_the_folder(cases):
-    folder = MaskFolder(Path("/out/results.masks"))
+    folder = CaseFolder(Path("/out/results.masks"))
     names = [folder.name_of(case, ".png") for case in cases]
     assert len({name.lower() for name in names}) == len(cases), (
         "some file systems tell no upper from lower case"
@@ -28,7 +28,7 @@ def test_every_case_gets_a_file_of_its_own_inside_the_folder(cases):
 
 
 def test_plain_names_stay_and_others_can_be_told_apart():
-    folder = MaskFolder(Path("/out/results.masks"))
+    folder = CaseFolder(Path("/out/results.masks"))
     assert folder.name_of("polyp-0031", ".png") == "polyp-0031.png"
     first, second = folder.name_of("train/222", ".png"), folder.name_of("train_222", ".png")
     assert first.startswith("train_222-")
@@ -40,7 +40,7 @@ def test_the_same_cases_get_the_same_names_again():
     cases = ["a/b", "A", "a", "a_b", "é"]
     runs = [
         [folder.name_of(case, ".png") for case in cases]
-        for folder in (MaskFolder(Path("m")), MaskFolder(Path("m")))
+        for folder in (CaseFolder(Path("m")), CaseFolder(Path("m")))
     ]
     assert runs[0] == runs[1]
 
@@ -49,7 +49,7 @@ def test_a_mask_is_a_picture_of_the_size_of_its_image_beside_the_table(generated
     study = replace(generated.studies[0], case="ward 1/image 7")
     mask = np.zeros(study.shape, dtype=np.uint8)
     mask[3:9, 4:6] = 1
-    place = MaskFolder.beside(tmp_path / "results.csv").write(mask, study)
+    place = CaseFolder.beside(tmp_path / "results.csv").write_mask(mask, study)
     assert place.startswith("results.masks/ward_1_image_7-")
     with Image.open(tmp_path / place) as written:
         assert written.size == study.shape[::-1]
@@ -57,7 +57,7 @@ def test_a_mask_is_a_picture_of_the_size_of_its_image_beside_the_table(generated
 
 
 def test_images_in_the_folder_of_masks_are_not_written_over(tmp_path):
-    folder = MaskFolder.beside(tmp_path / "results.csv")
+    folder = CaseFolder.beside(tmp_path / "results.csv")
     folder.require_apart([tmp_path / "image.png"])
     with pytest.raises(RequestError, match="choose another OUTPUT"):
         folder.require_apart([tmp_path / "results.masks" / "image.png"])

@@ -1,4 +1,4 @@
-"""Where masks lie that scoring writes: one folder beside the table, one safe name for each case."""
+"""Where masks and pictures lie that scoring writes: folders beside the table, one safe name for each case."""
 
 import hashlib
 import re
@@ -20,28 +20,28 @@ _DIGITS = (0, 8, 64)
 
 
 @dataclass(frozen=True, slots=True)
-class MaskFolder:
-    """The folder `<output>.masks`. taken: names in it that this run has given, in lower case."""
+class CaseFolder:
+    """A folder of files of cases, such as `<output>.masks`. taken: names in it that this run gave, in lower case."""
 
     path: Path
     taken: set[str] = field(default_factory=set)
 
     @classmethod
-    def beside(cls, output: Path) -> Self:
+    def beside(cls, output: Path, what: str = "masks") -> Self:
         """The folder that belongs to a table of results."""
-        return cls(output.with_name(f"{output.stem}.masks"))
+        return cls(output.with_name(f"{output.stem}.{what}"))
 
     def require_apart(self, images: Iterable[Path]) -> None:
-        """Raises RequestError where a mask could be written over an image."""
+        """Raises RequestError where one of its files could be written over an image."""
         folder = self.path.resolve()
         inside = next((image for image in images if image.resolve().is_relative_to(folder)), None)
         if inside is not None:
             raise RequestError(
-                f"Expected images outside of {self.path}, where masks are written. Received {inside.name} in it: "
+                f"Expected images outside of {self.path}, which is written to. Received {inside.name} in it: "
                 "choose another OUTPUT."
             )
 
-    def write(self, mask: np.ndarray, study: Study) -> str:
+    def write_mask(self, mask: np.ndarray, study: Study) -> str:
         """The mask of a study as a file; its place, relative to the table."""
         name = self.name_of(study.case, ".png" if study.grid is None else ".nii.gz")
         write_mask(self.path / name, mask, study)
