@@ -10,9 +10,8 @@ from pipelines.medical_segmentation.overlays import overlay_figure
 from pipelines.medical_segmentation.score import Scorer
 from pipelines.medical_segmentation.studies import Study
 from pipelines.medical_segmentation.tasks import Said
-from pipelines.medical_segmentation.wording import UNITS
+from pipelines.medical_segmentation.wording import UNITS, number
 from shared.data.files import atomic_write
-from shared.publishing.blocks import show
 
 
 def draw_outlines(scorer: Scorer, study: Study, said: Said, folder: CaseFolder) -> None:
@@ -30,4 +29,4 @@ def _words(row: dict[str, Any]) -> str:
         return f"grade {row['grade']}, probability {row['confidence']:.2f}"
     sizes = {"mm2": row["area_mm2"], "mL": row["volume_ml"], "pixels": row["num_pixels"]}
     size, unit = next((size, UNITS[unit]) for unit, size in sizes.items() if size is not None)
-    return f"{row['structure']} {show(float(size))} {unit}, confidence {row['confidence']:.2f}"
+    return f"{row['structure']} {number(size)} {unit}, confidence {row['confidence']:.2f}"

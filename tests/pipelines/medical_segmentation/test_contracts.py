@@ -27,6 +27,13 @@ def test_a_result_keeps_its_contract_with_and_without_what_may_be_unknown():
     ).require()
 
 
+def test_a_graded_image_has_a_grade_instead_of_a_mask():
+    nothing = dict.fromkeys(("mask_file", "num_pixels", "area_mm2", "num_components"))
+    grade = {"structure": "image", "grade": 2, "referable_probability": 0.81}
+    check_table(result(**nothing, **grade), load("segmentation_results")).require()
+    assert not check_table(result(**nothing, **grade | {"grade": -1}), load("segmentation_results")).passed
+
+
 @pytest.mark.parametrize(
     "columns",
     [{"confidence": 1.2}, {"area_mm2": -1.0}, {"num_components": -1}, {"mask_file": " "}, {"refer": None}],
