@@ -18,7 +18,8 @@ from pipelines.ecg_anomaly.recordings import Recordings
 from pipelines.ecg_anomaly.rhythm import normal_beats
 from pipelines.ecg_anomaly.threshold import Thresholds
 from shared.training.batches import DeviceBatches
-from shared.training.fit import FitResult, fit
+from shared.training.fit import FitResult, fit, training_record
+from shared.training.held import Held
 from shared.training.progress import Progress
 from shared.training.seeded import seeded
 from shared.training.settings import FitSettings
@@ -142,25 +143,13 @@ def new_autoencoder(num_samples: int, model: ModelConfig) -> BeatAutoencoder:
 
 def reconstruction_loss(inputs: BeatInputs) -> Callable[[nn.Module, dict[str, Tensor]], Tensor]:
     """Of a `BeatAutoencoder`, on batches of positions of beats."""
-    held = _Held(inputs)
+    held = Held(inputs)
 
     def loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         assert isinstance(model, BeatAutoencoder)
         return model.loss(held.gather(batch["beat"]))
 
     return loss
-
-
-class _Held:
-    """Inputs on the device on which they are asked for."""
-
-    def __init__(self, inputs: BeatInputs) -> None:
-        self.inputs = inputs
-
-    def gather(self, chosen: Tensor) -> Tensor:
-        if self.inputs.early.device != chosen.device:
-            self.inputs = self.inputs.to(chosen.device)
-        return self.inputs.gather(chosen)
 
 
 def anomaly_parts(detector: Detector, inputs: BeatInputs, chosen: np.ndarray) -> np.ndarray:
@@ -177,12 +166,3 @@ def _collected(of: Callable[[Tensor], Tensor], chosen: np.ndarray, empty: tuple[
     with torch.inference_mode():
         parts = [of(part) for part in torch.from_numpy(chosen).split(_BEATS_AT_ONCE) if len(part)]
     return torch.cat(parts).double().numpy() if parts else np.zeros(empty)
-
-
-def training_record(results: list[FitResult]) -> dict[str, Any]:
-    """Plain values of several fits: the last of them in full, the seconds of all, and where any of them went on."""
-    resumed = [result.resumed_from_step for result in results if result.resumed_from_step is not None]
-    return results[-1].to_json() | {
-        "seconds": sum(result.seconds for result in results),
-        "resumed_from_step": max(resumed, default=None),
-    }

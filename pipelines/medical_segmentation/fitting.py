@@ -9,8 +9,9 @@ from pipelines.medical_segmentation.calibrate import Calibrated
 from pipelines.medical_segmentation.inference import Predictor
 from pipelines.medical_segmentation.intensity import Intensity
 from pipelines.medical_segmentation.protocol import Division, Fold, group_folds
-from pipelines.medical_segmentation.train import Trainer, training_record
+from pipelines.medical_segmentation.train import Trainer
 from shared.errors import RequestError
+from shared.training.fit import training_record
 
 _FEWEST_CASES = 4
 

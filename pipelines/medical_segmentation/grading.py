@@ -19,12 +19,13 @@ from pipelines.medical_segmentation.config import MedicalConfig
 from pipelines.medical_segmentation.intensity import Intensity
 from pipelines.medical_segmentation.model import Grader
 from pipelines.medical_segmentation.protocol import Fold
-from pipelines.medical_segmentation.train import Trainer, training_record
+from pipelines.medical_segmentation.train import Trainer
 from shared.evaluation.binary import roc_auc
 from shared.evaluation.bootstrap import metric_with_interval
 from shared.evaluation.compare import paired_bootstrap
 from shared.evaluation.metric import Metric, undefined
 from shared.evaluation.verdict import Verdict, verdict
+from shared.training.fit import training_record
 
 NETWORK, USUAL, NEAREST, COLOURS = "network", "usual_grade", "nearest_case", "colour_regression"
 BASELINES = {

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from pipelines.medical_segmentation.model import (
 from shared.errors import RequestError
 from shared.training.batches import DeviceBatches
 from shared.training.fit import FitResult, fit
+from shared.training.held import Held
 from shared.training.progress import Progress
 from shared.training.seeded import seeded
 from shared.training.settings import FitSettings
@@ -182,7 +182,7 @@ def encoder_of(network: nn.Module) -> nn.Module:
 def _segmentation_step(
     source: _Source, loss: Callable[[list[Tensor], Tensor], Tensor]
 ) -> Callable[[nn.Module, dict[str, Tensor]], Tensor]:
-    held = _Held(source)
+    held = Held(source)
 
     def step(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         assert isinstance(model, Segmenter | VolumeSegmenter)
@@ -193,31 +193,10 @@ def _segmentation_step(
 
 
 def _grading_step(source: _Source, grades: Tensor) -> Callable[[nn.Module, dict[str, Tensor]], Tensor]:
-    held = _Held(source)
+    held = Held(source)
 
     def step(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         images, _ = held.gather(batch["case"])
         return ordinal_loss(model(images).float(), grades.to(images.device)[batch["case"]])
 
     return step
-
-
-class _Held:
-    """Cases on the device on which they are asked for."""
-
-    def __init__(self, source: _Source) -> None:
-        self.source: _Source = source
-
-    def gather(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        if self.source.transfers.device != chosen.device:
-            self.source = self.source.to(chosen.device)
-        return self.source.gather(chosen)
-
-
-def training_record(results: list[FitResult]) -> dict[str, Any]:
-    """Plain values of several fits: the last of them in full, the seconds of all, and where any of them went on."""
-    resumed = [result.resumed_from_step for result in results if result.resumed_from_step is not None]
-    return results[-1].to_json() | {
-        "seconds": sum(result.seconds for result in results),
-        "resumed_from_step": max(resumed, default=None),
-    }

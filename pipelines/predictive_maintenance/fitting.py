@@ -17,7 +17,8 @@ from pipelines.predictive_maintenance.protocol import Division
 from pipelines.predictive_maintenance.schema import ReadingsSchema
 from pipelines.predictive_maintenance.score import Forecaster, Scorer
 from pipelines.predictive_maintenance.targets import has_failures, healthy_rows
-from pipelines.predictive_maintenance.train import Trainer, outputs, training_record
+from pipelines.predictive_maintenance.train import Trainer, outputs
+from shared.training.fit import training_record
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from pipelines.predictive_maintenance.targets import Scale, Targets
 from pipelines.predictive_maintenance.windows import Windows
 from shared.training.batches import DeviceBatches
 from shared.training.fit import FitResult, fit
+from shared.training.held import Held
 from shared.training.progress import Progress
 from shared.training.seeded import seeded
 from shared.training.settings import FitSettings
@@ -154,7 +154,7 @@ def forecast_loss(
     """Of a `CnnLstm`: squared error of the remaining life, pinball loss of both ends of the interval, cross-entropy of
     failing. Where only a lower bound is known, staying above it costs nothing."""
     lower, upper = (1 - coverage) / 2, (1 + coverage) / 2
-    held = _Held(windows)
+    held = Held(windows)
 
     def loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         output = model(held.gather(batch["row"]))
@@ -172,25 +172,13 @@ def forecast_loss(
 
 def reconstruction_loss(windows: Windows) -> Callable[[nn.Module, dict[str, Tensor]], Tensor]:
     """Of an `LstmAutoencoder`: mean squared error of the smoothed windows."""
-    held = _Held(windows)
+    held = Held(windows)
 
     def loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         assert isinstance(model, LstmAutoencoder)
         return model.squared_errors(held.gather(batch["row"])).mean()
 
     return loss
-
-
-class _Held:
-    """Windows on the device on which their rows are asked for."""
-
-    def __init__(self, windows: Windows) -> None:
-        self.windows = windows
-
-    def gather(self, rows: Tensor) -> Tensor:
-        if self.windows.rows.device != rows.device:
-            self.windows = self.windows.to(rows.device)
-        return self.windows.gather(rows)
 
 
 def _pinball(missing: Tensor, level: float) -> Tensor:
@@ -213,12 +201,3 @@ def _mean_error(network: LstmAutoencoder, windows: Windows, rows: Tensor) -> Ten
         )
     assert isinstance(total, Tensor)
     return (total / len(rows)).clamp(min=_MIN_MEAN_ERROR).float()
-
-
-def training_record(results: list[FitResult]) -> dict[str, Any]:
-    """Plain values of several fits: the last of them in full, the seconds of all, and where any of them went on."""
-    resumed = [result.resumed_from_step for result in results if result.resumed_from_step is not None]
-    return results[-1].to_json() | {
-        "seconds": sum(result.seconds for result in results),
-        "resumed_from_step": max(resumed, default=None),
-    }

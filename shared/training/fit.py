@@ -123,6 +123,15 @@ def run_fingerprint(model: nn.Module, data: Batches, settings: FitSettings) -> s
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
+def training_record(results: list[FitResult]) -> dict[str, Any]:
+    """Plain values of several fits: the last of them in full, the seconds of all, and where any of them went on."""
+    resumed = [result.resumed_from_step for result in results if result.resumed_from_step is not None]
+    return results[-1].to_json() | {
+        "seconds": sum(result.seconds for result in results),
+        "resumed_from_step": max(resumed, default=None),
+    }
+
+
 def _run(loop: Loop, loss: Loss) -> FitResult:
     settings, group, outside = loop.settings, loop.group, loop.outside
     rng.seed_all(settings.seed + group.rank)
