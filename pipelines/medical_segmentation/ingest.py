@@ -1,10 +1,7 @@
 """From a manifest to cases that can be learnt from, with what became of the others."""
 
-import hashlib
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -17,7 +14,6 @@ from pipelines.medical_segmentation.gather import gather_cases
 from pipelines.medical_segmentation.studies import CONTRACT, Refused, Study
 from shared.contracts.contract import load
 from shared.contracts.table import TableCheck, check_table
-from shared.data.files import sha256_file
 from shared.errors import RequestError
 
 _NUM_REASONS = 3
@@ -77,18 +73,6 @@ def read_again(manifest: Manifest, rows: pl.DataFrame, cases: Cases, data: DataC
                 "--no-cache."
             )
         yield study
-
-
-def content_digest(paths: Sequence[Path]) -> str:
-    """Digest of the names and contents of files, wherever their common folder lies.
-
-    Names count: they say whom an image is of and which mask belongs to it.
-    """
-    digest = hashlib.sha256()
-    root = Path(os.path.commonpath([path.parent for path in paths])) if paths else Path()
-    for path in paths:
-        digest.update(f"{path.relative_to(root).as_posix()}\0{sha256_file(path)}\0".encode())
-    return digest.hexdigest()
 
 
 def in_quarantine(checked: TableCheck, refused: pl.DataFrame) -> pl.DataFrame:

@@ -26,7 +26,7 @@ from pipelines.medical_segmentation.handles import (
     stored_tables,
 )
 from pipelines.medical_segmentation.held_out import TEST_RESULTS, results_to_keep
-from pipelines.medical_segmentation.ingest import Read, content_digest, read_again
+from pipelines.medical_segmentation.ingest import Read, read_again
 from pipelines.medical_segmentation.protocol import Division, Fold, divide
 from pipelines.medical_segmentation.report import run_report
 from pipelines.medical_segmentation.score import Scorer
@@ -40,7 +40,7 @@ from shared.data.store import Ref, default_store
 from shared.monitoring.profile import reference_profile
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
-from shared.orchestration.stored import Evidence, Source
+from shared.orchestration.stored import Evidence, Source, identified
 from shared.publishing.bundle import write_bundle
 from shared.publishing.plain import plain
 
@@ -48,9 +48,8 @@ PIPELINE = "medical_segmentation"
 
 
 def identify(source: str, config: DataConfig) -> Source:
-    """The source with the digest of all its files and their names."""
-    paths = source_paths(source, config)
-    return Source(name=source, sha256=content_digest(paths) if paths else "")
+    """The source with the digest of all its files."""
+    return identified(source, source_paths(source, config))
 
 
 @step(retries=2)

@@ -1,5 +1,7 @@
 """What the steps of every pipeline have alike: handles that they pass on, and stored folders read back."""
 
+import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,8 +39,20 @@ class Source(Handle):
 
 
 def identified(source: str, paths: Iterable[Path]) -> Source:
-    """The source of this name with the digests of all files behind it; none for the generator."""
-    return Source(name=source, sha256="+".join(sha256_file(path) for path in paths))
+    """The source of this name with one digest of the names and contents of all files behind it, from the folder that
+    they share; none for the generator.
+
+    Names count: they can say whom a file is of, and which files belong together.
+    """
+    files = [path.absolute() for path in paths]
+    if not files:
+        return Source(name=source, sha256="")
+    digest = hashlib.sha256()
+    root = os.path.commonpath([path.parent for path in files])
+    for path in files:
+        # names are bytes to the system, and not all of them are UTF-8
+        digest.update(os.fsencode(path.relative_to(root)) + f"\0{sha256_file(path)}\0".encode())
+    return Source(name=source, sha256=digest.hexdigest())
 
 
 class Evidence(Handle):

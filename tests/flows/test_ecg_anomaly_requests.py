@@ -166,3 +166,16 @@ def test_a_table_of_samples_that_cannot_be_used_is_refused(fieldwork, tmp_path, 
 def test_scoring_before_anything_was_published_says_what_to_run(fieldwork, good, tmp_path):
     command = ("score", "ecg_anomaly", good / "patient-01.hea", "--out", tmp_path / "out.csv")
     fieldwork(*command).require_plain_failure(2, "fieldwork run ecg_anomaly")
+
+
+def test_a_record_under_another_name_is_read_anew(good, tmp_path):
+    """Names say whom a recording is of: an earlier result under the old name would be of another patient."""
+    from pipelines.ecg_anomaly.config import DataConfig
+    from pipelines.ecg_anomaly.steps import identify
+
+    folder = shutil.copytree(good, tmp_path / "holter")
+    before = identify(str(folder), DataConfig())
+    assert identify(str(folder), DataConfig()) == before
+    for path in list(folder.glob("patient-04.*")):
+        path.rename(path.with_stem("patient-05"))
+    assert identify(str(folder), DataConfig()) != before

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -58,6 +61,33 @@ def test_source_is_identified_by_the_content_of_all_its_files(tmp_path):
     other.write_text("c")
     assert identified("one.csv", [one, other]) != before
     assert identified("synthetic", []) == Source(name="synthetic", sha256="")
+
+
+def test_source_is_another_when_its_files_swap_names(tmp_path):
+    """Names say whom a file is of: an earlier result would be of somebody else."""
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    one.write_text("a")
+    other.write_text("b")
+    before = identified("folder", [one, other])
+    one.rename(tmp_path / "new.csv")
+    assert identified("folder", [tmp_path / "new.csv", other]) != before
+    other.rename(one)
+    (tmp_path / "new.csv").rename(other)
+    assert identified("folder", [one, other]) != before
+
+
+def test_source_is_the_same_wherever_its_folder_lies(folder, tmp_path, monkeypatch):
+    (folder / "b.txt").write_text("more")
+    before = identified("set", [folder / "deep" / "a.txt", folder / "b.txt"])
+    moved = folder.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path)
+    assert identified("set", [Path("moved", "deep", "a.txt"), moved / "b.txt"]) == before
+
+
+def test_source_has_files_with_names_that_are_not_utf_8(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.csv")
+    path.write_text("a")
+    assert len(identified("cafe", [path]).sha256) == 64
 
 
 def test_handle_cannot_be_changed_between_steps():
