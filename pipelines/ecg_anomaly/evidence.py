@@ -9,7 +9,7 @@ import polars as pl
 from pipelines.ecg_anomaly.config import EcgConfig
 from pipelines.ecg_anomaly.evaluate import DETECTOR, HEADLINES
 from pipelines.ecg_anomaly.recordings import Recordings
-from shared.publishing.summary import ExplanationSummary, RunSummary, TrainingSummary
+from shared.publishing.summary import ExplanationSummary, RunSummary, TrainingSummary, headlines_first
 
 QUESTION = (
     "Which heartbeats of this recording look abnormal, where in the beat, and can the alarm rate be trusted?"
@@ -81,14 +81,11 @@ def first_summary(
         source=source,
         contract=contract,
         rows=rows,
-        metrics=_headlines_first(metrics[DETECTOR]),
-        baselines={model: _headlines_first(found) for model, found in metrics.items() if model != DETECTOR},
+        metrics=headlines_first(metrics[DETECTOR], HEADLINES),
+        baselines={
+            model: headlines_first(found, HEADLINES) for model, found in metrics.items() if model != DETECTOR
+        },
         verdict=evidence.evaluation["verdict"]["sentence"],
         explanation=ExplanationSummary.out_of(evidence.explanation["attribution"]),
         training=TrainingSummary.out_of(evidence.training["network"]),
     )
-
-
-def _headlines_first(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    first = [f"test/{name}" for name in HEADLINES if f"test/{name}" in metrics]
-    return {name: metrics[name] for name in dict.fromkeys([*first, *metrics])}

@@ -10,7 +10,7 @@ from pipelines.medical_segmentation.cases import Cases
 from pipelines.medical_segmentation.config import MedicalConfig
 from pipelines.medical_segmentation.evaluate import NETWORK
 from pipelines.medical_segmentation.tasks import task_of
-from shared.publishing.summary import ExplanationSummary, RunSummary, TrainingSummary
+from shared.publishing.summary import ExplanationSummary, RunSummary, TrainingSummary, headlines_first
 
 QUESTION = "Where is the structure, how large is it, how sure are we, and which cases must a human look at?"
 METRICS = {
@@ -76,21 +76,18 @@ def first_summary(
     Rows count cases.
     """
     metrics = evidence.evaluation["metrics"]
-    first = [f"test/{name}" for name in task_of(config).headlines]
+    headlines = task_of(config).headlines
     return RunSummary(
         pipeline="medical_segmentation",
         preset=config.preset,
         source=source,
         contract=contract,
         rows=rows,
-        metrics=_ordered(metrics[NETWORK], first),
-        baselines={model: _ordered(found, first) for model, found in metrics.items() if model != NETWORK},
+        metrics=headlines_first(metrics[NETWORK], headlines),
+        baselines={
+            model: headlines_first(found, headlines) for model, found in metrics.items() if model != NETWORK
+        },
         verdict=evidence.evaluation["verdict"]["sentence"],
         explanation=ExplanationSummary.out_of(evidence.explanation["attribution"]),
         training=TrainingSummary.out_of(evidence.training["network"]),
     )
-
-
-def _ordered(metrics: Mapping[str, Any], first: Sequence[str]) -> dict[str, Any]:
-    names = [name for name in first if name in metrics]
-    return {name: metrics[name] for name in dict.fromkeys([*names, *metrics])}

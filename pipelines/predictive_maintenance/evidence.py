@@ -9,7 +9,7 @@ import polars as pl
 from pipelines.predictive_maintenance.baselines import TITLES as BASELINES
 from pipelines.predictive_maintenance.config import MaintenanceConfig
 from pipelines.predictive_maintenance.evaluate import HEADLINES
-from shared.publishing.summary import ExplanationSummary, RunSummary, TrainingSummary
+from shared.publishing.summary import ExplanationSummary, RunSummary, TrainingSummary, headlines_first
 
 QUESTION = (
     "Which machine will fail within its next hours, how sure are we, and when is the cheapest moment to service "
@@ -74,14 +74,11 @@ def first_summary(
         source=source,
         contract=contract,
         rows=rows,
-        metrics=_headlines_first(metrics[served]),
-        baselines={model: _headlines_first(metrics[model]) for model in BASELINES if model in metrics},
+        metrics=headlines_first(metrics[served], HEADLINES),
+        baselines={
+            model: headlines_first(metrics[model], HEADLINES) for model in BASELINES if model in metrics
+        },
         verdict=evidence.evaluation["verdict"]["sentence"],
         explanation=ExplanationSummary.out_of(evidence.explanation["attribution"]),
         training=TrainingSummary.out_of(evidence.training[served]),
     )
-
-
-def _headlines_first(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    first = [f"test/{name}" for name in HEADLINES if f"test/{name}" in metrics]
-    return {name: metrics[name] for name in dict.fromkeys([*first, *metrics])}

@@ -1,7 +1,7 @@
 """The one JSON object that describes a run: what `run --json` writes and apps, registry and report read."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -112,3 +112,11 @@ class RunSummary(_Record):
         """The object of `run --json`: plain values, never NaN."""
         result: dict[str, Any] = plain(self.model_dump(mode="json"))
         return result
+
+
+def headlines_first(
+    metrics: Mapping[str, Any], headlines: Iterable[str], part: str = "test"
+) -> dict[str, Any]:
+    """Metrics by name, `test/roc_auc`, in the order of `headlines`, `roc_auc`; all others follow as they are."""
+    first = [f"{part}/{name}" for name in headlines if f"{part}/{name}" in metrics]
+    return {name: metrics[name] for name in dict.fromkeys([*first, *metrics])}

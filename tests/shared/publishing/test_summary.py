@@ -11,7 +11,13 @@ from pydantic import ValidationError
 
 from shared.evaluation.metric import undefined
 from shared.publishing.plain import canonical, json_digest, json_text, plain
-from shared.publishing.summary import MetricValue, PublishedModel, RunSummary, TrainingSummary
+from shared.publishing.summary import (
+    MetricValue,
+    PublishedModel,
+    RunSummary,
+    TrainingSummary,
+    headlines_first,
+)
 
 
 def summary(**changes: Any) -> RunSummary:
@@ -123,3 +129,14 @@ def test_record_takes_what_is_its_own_out_of_a_larger_document() -> None:
     assert TrainingSummary.out_of(document) == TrainingSummary(device="cpu", epochs=3, seconds=1.5)
     with pytest.raises(ValidationError, match="device"):
         TrainingSummary.out_of({"epochs": 3, "seconds": 1.5})
+
+
+def test_headlines_come_first_and_no_metric_is_lost() -> None:
+    metrics = {"test/ece": 1, "validation/gini": 2, "test/gini": 3, "test/roc_auc": 4}
+    ordered = headlines_first(metrics, ["roc_auc", "absent", "gini"])
+    assert list(ordered.items()) == [
+        ("test/roc_auc", 4),
+        ("test/gini", 3),
+        ("test/ece", 1),
+        ("validation/gini", 2),
+    ]
