@@ -54,8 +54,8 @@ class Batches:
         full, rest = divmod(self.num_rows, self.batch_size)
         return full if self.drop_last or not rest else full + 1
 
-    def rows_in(self, index: int) -> int:
-        """Rows of global batch `index`, over all ranks."""
+    def rows_in(self, epoch: int, index: int) -> int:
+        """Rows of global batch `index` of an epoch, over all ranks; here the same in all epochs."""
         return min(self.batch_size, self.num_rows - index * self.batch_size)
 
     def shard(self, rank: int, world: int) -> Self:
@@ -75,7 +75,7 @@ class Batches:
 
     def bounds(self, index: int) -> tuple[int, int]:
         """Begin and end, in the order of the epoch, of this rank's part of batch `index`."""
-        begin, rows = index * self.batch_size, self.rows_in(index)
+        begin, rows = index * self.batch_size, self.rows_in(0, index)
         return begin + rows * self.rank // self.world, begin + rows * (self.rank + 1) // self.world
 
     def order(self, epoch: int, device: torch.device) -> Tensor:

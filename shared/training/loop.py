@@ -117,7 +117,7 @@ class Loop:
     def _update(self, batches: Sequence[Batch]) -> None:
         state = self.state
         local = [rows_of(batch) for batch in batches]
-        rows = [self.data.rows_in(state.batch + offset) for offset in range(len(batches))]
+        rows = [self.data.rows_in(state.epoch, state.batch + offset) for offset in range(len(batches))]
         total = sum(rows)
         self.updater.set_learning_rate(learning_rate_at(state.step, self.num_steps, self.settings))
         weights = [part / total for part in local]

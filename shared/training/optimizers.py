@@ -62,10 +62,12 @@ def _dense_optimizer(
     )
     every = [parameter for group in groups for parameter in group["params"]]
     fused = device.type in ("cpu", "cuda") and all(parameter.is_floating_point() for parameter in every)
+    for group in groups:
+        group["lr"] = rate * group["rate_share"]
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, fused=fused)
+        return torch.optim.SGD(groups, momentum=settings.momentum, fused=fused)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=rate, fused=fused, capturable=capturable)
+    return kind(groups, fused=fused, capturable=capturable)
 
 
 def _table_optimizer(tables: list[nn.Parameter], settings: FitSettings) -> torch.optim.Optimizer:
@@ -83,23 +85,26 @@ def _table_optimizer(tables: list[nn.Parameter], settings: FitSettings) -> torch
 
 
 def _parameter_groups(model: nn.Module, settings: FitSettings, tables: list[nn.Parameter]) -> list[dict]:
+    """Parameters that are decayed and learn alike together; `rate_share`: see `FitSettings.rate_shares`."""
     apart = {id(table) for table in tables}
-    dense = [each for each in model.parameters() if each.requires_grad and id(each) not in apart]
-    if not dense:
-        return []
-    if settings.weight_decay == 0 or settings.decay_everything:
-        return [{"params": dense, "weight_decay": settings.weight_decay}]
     embeddings = {id(module.weight) for module in _embeddings(model)}
-    decayed: list[nn.Parameter] = []
-    spared: list[nn.Parameter] = []
-    for parameter in dense:
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad or id(parameter) in apart:
+            continue
         # Biases and norm scales are the parameters with fewer than two dimensions.
-        (spared if parameter.ndim < 2 or id(parameter) in embeddings else decayed).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
+        spared = not settings.decay_everything and (parameter.ndim < 2 or id(parameter) in embeddings)
+        decay = 0.0 if spared else settings.weight_decay
+        groups.setdefault((decay, _rate_share(name, settings)), []).append(parameter)
+    return [
+        {"params": alike, "weight_decay": decay, "rate_share": share}
+        for (decay, share), alike in sorted(groups.items(), key=lambda item: item[0], reverse=True)
     ]
-    return [group for group in groups if group["params"]]
+
+
+def _rate_share(name: str, settings: FitSettings) -> float:
+    beginnings = [each for each in settings.rate_shares if name.startswith(each)]
+    return settings.rate_shares[max(beginnings, key=len)] if beginnings else 1.0
 
 
 def _embeddings(model: nn.Module) -> list[nn.Embedding | nn.EmbeddingBag]:

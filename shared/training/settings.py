@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Tier = Literal["eager", "compile", "cuda_graph"]
@@ -22,6 +23,11 @@ class FitSettings(BaseModel):
         20, ge=1, description="passes over the training rows; also the length of the schedule"
     )
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of the schedule")
+    rate_shares: dict[str, float] = Field(
+        {},
+        description="how parameters whose name begins so learn: as a share of learning_rate, above 0; of several "
+        "beginnings the longest counts; sparse tables always learn at the full rate",
+    )
     optimizer: Literal["adamw", "adam", "sgd"] = Field(
         "adamw",
         description="fused kernels where torch has them; embeddings with sparse=True by row, see row_adam.py",
@@ -93,6 +99,13 @@ class FitSettings(BaseModel):
     keep_last: int = Field(
         2, ge=2, description="checkpoints kept; at least two, so that one bad file loses little"
     )
+
+    @field_validator("rate_shares")
+    @classmethod
+    def _above_zero(cls, shares: dict[str, float]) -> dict[str, float]:
+        if any(not 0 < share < math.inf for share in shares.values()):
+            raise ValueError(f"Expected shares of the learning rate above 0. Received {shares}.")
+        return shares
 
     def fingerprint(self) -> str:
         """SHA-256 over what determines the result: runs may continue each other only when it is equal."""

@@ -58,10 +58,11 @@ class Updater:
             return
         self._rate = rate
         for part in self._parameter_groups():
+            share = part.get("rate_share", 1.0)
             if isinstance(part["lr"], Tensor):
-                part["lr"].fill_(rate)
+                part["lr"].fill_(rate * share)
             else:
-                part["lr"] = rate
+                part["lr"] = rate * share
 
     def forward(self, batch: Batch) -> Tensor:
         with self.runtime.autocast():

@@ -36,7 +36,9 @@ def test_every_row_comes_once_per_epoch_and_names_stay_aligned(num_rows, batch_s
     given_batches = list(batches.epoch(epoch))
     assert sorted(row for batch in given_batches for row in batch["row"].tolist()) == list(range(num_rows))
     assert all(torch.equal(batch["double"][:, 0], batch["row"] * 2.0) for batch in given_batches)
-    assert [len(batch["row"]) for batch in given_batches] == [batches.rows_in(i) for i in range(len(batches))]
+    assert [len(batch["row"]) for batch in given_batches] == [
+        batches.rows_in(0, i) for i in range(len(batches))
+    ]
 
 
 @given(
