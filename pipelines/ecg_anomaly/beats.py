@@ -11,7 +11,7 @@ from pipelines.ecg_anomaly.config import BeatConfig
 from shared.errors import RequestError
 
 # Of a normal distribution: standard deviation per median absolute deviation.
-_SD_PER_MAD = 1.4826
+SD_PER_MAD = 1.4826
 # A longer hole in the signal may hide a beat: the interval across it is not known.
 _LONGEST_HOLE_S = 0.2
 
@@ -111,18 +111,22 @@ def beat_windows(signal: Tensor, r_sample: Tensor, config: BeatConfig, rate_hz: 
 
 def _earlier_median(values: np.ndarray, num: int) -> np.ndarray:
     """Median of the `num` values before each one, NaN left out; NaN where there are none."""
-    padded = np.concatenate([np.full(num, np.nan), values])
-    windows = np.lib.stride_tricks.sliding_window_view(padded[:-1], num)
+    earlier = _earlier(values, num)
     medians = np.full(len(values), np.nan)
-    is_known = ~np.isnan(windows).all(axis=1)
-    medians[is_known] = np.nanmedian(windows[is_known], axis=1)
+    is_known = ~np.isnan(earlier).all(axis=1)
+    medians[is_known] = np.nanmedian(earlier[is_known], axis=1)
     return medians
 
 
 def _earlier_spread(values: np.ndarray, num: int) -> np.ndarray:
     """Robust standard deviation of the `num` values before each one, 0 where there are none."""
-    padded = np.concatenate([np.full(num, np.nan), values])
-    windows = np.lib.stride_tricks.sliding_window_view(padded[:-1], num)
+    earlier = _earlier(values, num)[1:]
     spread = np.zeros(len(values))
-    spread[1:] = np.nanmedian(np.abs(windows[1:] - np.nanmedian(windows[1:], axis=1)[:, None]), axis=1)
-    return _SD_PER_MAD * spread
+    spread[1:] = np.nanmedian(np.abs(earlier - np.nanmedian(earlier, axis=1)[:, None]), axis=1)
+    return SD_PER_MAD * spread
+
+
+def _earlier(values: np.ndarray, num: int) -> np.ndarray:
+    """The `num` values before each one, of shape (values, num); NaN where there are fewer."""
+    padded = np.concatenate([np.full(num, np.nan), values])
+    return np.lib.stride_tricks.sliding_window_view(padded[:-1], num)

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines.ecg_anomaly.labels import FUSION, NORMAL, SUPRAVENTRICULAR, VENTRICULAR
 
-P, Q, R, S, T = WAVES = range(5)
+P, Q, R, S, T = range(5)
 # Angle in degrees, height, width in radians; the defaults of the authors' program ECGSYN.
 _ANGLE = np.radians([-70.0, -15.0, 0.0, 15.0, 100.0])
 _HEIGHT = np.array([1.2, -5.0, 30.0, -7.5, 0.75])

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,10 +42,6 @@ class BeatInputs:
         square), LOG_SPREAD. chosen: int64 of shape (chosen,)."""
         block = self.usual.block[chosen]
         return as_inputs(self.windows.gather(chosen), self.usual.median[block], self.usual.spread[block])
-
-    def size_mv(self, chosen: np.ndarray) -> np.ndarray:
-        """What 1 is in `gather`, mV, float32 of shape (chosen,)."""
-        return _size(self.usual.median[self.usual.block[torch.from_numpy(chosen)]]).squeeze(1).numpy()
 
     def to(self, device: torch.device) -> Self:
         """The same on another device."""

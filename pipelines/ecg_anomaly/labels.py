@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 CLASSES = ("N", "S", "V", "F", "Q")
-NORMAL, SUPRAVENTRICULAR, VENTRICULAR, FUSION, UNCLASSIFIABLE = range(5)
+NORMAL, SUPRAVENTRICULAR, VENTRICULAR, FUSION = range(4)
 UNKNOWN = -1
 _SYMBOLS = {
     "N": ("N", "L", "R", "B", "e", "j"),

@@ -53,12 +53,6 @@ def resample(raw: Tensor, rate_hz: float, wanted_hz: int) -> Tensor:
     return sinc_resample(raw, ratio.denominator, ratio.numerator)
 
 
-def resampled_length(num_samples: int, rate_hz: float, wanted_hz: int) -> int:
-    """Samples that `resample` gives."""
-    ratio = rate_ratio(rate_hz, wanted_hz)
-    return -(-num_samples * ratio.numerator // ratio.denominator)
-
-
 def rate_ratio(rate_hz: float, wanted_hz: int) -> Fraction:
     """Samples that `resample` gives for each one. Raises RequestError where that is no plain fraction."""
     ratio = Fraction(wanted_hz) / Fraction(rate_hz).limit_denominator(1000)

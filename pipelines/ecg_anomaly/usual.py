@@ -13,11 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipelines.ecg_anomaly.beats import BeatWindows
+from pipelines.ecg_anomaly.beats import SD_PER_MAD, BeatWindows
 from pipelines.ecg_anomaly.config import BeatConfig
-
-# Of a normal distribution: standard deviation per median absolute deviation.
-_SD_PER_MAD = 1.4826
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +60,7 @@ class UsualBeats:
 def usual_beat(beats: Tensor) -> tuple[Tensor, Tensor]:
     """Median and robust standard deviation of each sample, (samples,); beats: (beats, samples), mV."""
     median = beats.median(dim=0).values
-    return median, _SD_PER_MAD * (beats - median).abs().median(dim=0).values
+    return median, SD_PER_MAD * (beats - median).abs().median(dim=0).values
 
 
 def past(first: int, num_beats: int, config: BeatConfig) -> slice:

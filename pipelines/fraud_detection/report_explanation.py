@@ -9,8 +9,6 @@ from pipelines.fraud_detection.score import Scorer
 from shared.publishing.blocks import Block, Callout, Column, Details, Figure, Kind, Section, Table, show
 from shared.publishing.explanation_figures import beeswarm, waterfall
 
-_PLANTED_WANTED = 0.9
-
 
 def explanation_section(scorer: Scorer, evidence: EvidenceDocuments) -> Section:
     """Checks, an overview of all explained transactions, the strongest alerts one by one."""

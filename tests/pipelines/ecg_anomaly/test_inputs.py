@@ -31,11 +31,12 @@ def test_doubling_the_gain_of_a_recorder_hardly_changes_any_score(judged):
     assert np.median(scores) > 1
 
 
-def test_size_turns_inputs_back_into_millivolts(recordings, inputs):
-    chosen = np.arange(20, 40)
-    seen = inputs.gather(torch.from_numpy(chosen))
-    back = (seen[:, DIFFERENCE] + seen[:, USUAL]) * torch.from_numpy(inputs.size_mv(chosen))[:, None]
-    torch.testing.assert_close(back, inputs.windows.gather(torch.from_numpy(chosen)), rtol=0, atol=1e-5)
+def test_difference_and_usual_beat_add_up_to_the_beat_in_one_size(inputs):
+    chosen = torch.arange(20, 40)
+    seen, beats = inputs.gather(chosen), inputs.windows.gather(chosen)
+    added = seen[:, DIFFERENCE] + seen[:, USUAL]
+    size_mv = (beats * added).sum(1, keepdim=True) / added.square().sum(1, keepdim=True)
+    torch.testing.assert_close(added * size_mv, beats, rtol=0, atol=1e-5)
 
 
 def test_inputs_of_some_recordings_do_not_depend_on_the_others(generated, config, inputs, recordings):
