@@ -278,6 +278,8 @@ def full() -> MedicalConfig:
         preset="full",
         data=DataConfig(num_patients=200),
         image=ImageConfig(size=128),
+        model=ModelConfig(encoder="resnet18"),
+        training=TrainingConfig(epochs=60, learning_rate=1e-3, precision="bf16"),
         evaluation=EvaluationConfig(num_bootstraps=2000),
         explanation=ExplanationConfig(num_checked=60),
     )
