@@ -42,7 +42,10 @@ class TestResults:
         self.shown = table.filter(pl.col("dice").is_not_nan())
         means = [pl.col(name).mean() for name in ("dice", "iou", "hd95", "nsd", *self.models[1:])]
         self.cases = self.shown.group_by("case", maintain_order=True).agg(
-            pl.col("patient").first(), pl.col("confidence").min(), pl.col("referred").first(), *means
+            pl.col("patient", "referred").first(),
+            pl.col("confidence").min(),
+            pl.col("size_truth").sum(),
+            *means,
         )
 
     def metrics(self, model: str) -> dict[str, Metric]:
@@ -121,7 +124,7 @@ class TestResults:
 
     def worst(self) -> list[str]:
         """The cases with the lowest Dice, worst first."""
-        return self.cases.sort("dice", maintain_order=True)["case"].head(_NUM_WORST).to_list()
+        return worst_first(self.cases)["case"].head(_NUM_WORST).to_list()
 
     def counts(self) -> dict[str, int]:
         """Test cases, patients, and cases that show no structure."""
@@ -202,6 +205,11 @@ class TestResults:
             bounds=(0.0, 1.0),
             **self.settings,
         )
+
+
+def worst_first(cases: pl.DataFrame) -> pl.DataFrame:
+    """Cases by `dice`, lowest first; of equal ones, such as all that were missed, the largest `size_truth` first."""
+    return cases.sort("dice", "size_truth", descending=[False, True], maintain_order=True)
 
 
 def evaluation_document(table: pl.DataFrame, pixels: pl.DataFrame, config: MedicalConfig) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import polars as pl
 import torch
 
 from pipelines.medical_segmentation.cases import Cases
+from pipelines.medical_segmentation.evaluate import worst_first
 from pipelines.medical_segmentation.geometry import Frame
 
 WORST, TYPICAL, BEST, REFERRED, ABSENT = "worst", "typical", "best", "referred", "absent"
@@ -92,13 +93,17 @@ def pictures_of(table: pl.DataFrame, cases: Sequence[str]) -> list[list[Picture]
 
 
 def per_case(table: pl.DataFrame) -> pl.DataFrame:
-    """One row a test case that shows a structure, worst first: fold, case, patient, dice (mean over the structures that
-    it shows), confidence (lowest), referred. table: see `predictions.predict_fold`."""
-    return (
-        table.filter(pl.col("dice").is_not_nan())
-        .group_by("case", maintain_order=True)
-        .agg(pl.col("fold", "patient", "referred").first(), pl.col("dice").mean(), pl.col("confidence").min())
-        .sort("dice", maintain_order=True)
+    """One row a test case that shows a structure, in the order of `worst_first`: fold, case, patient, dice (mean over
+    the structures that it shows), size_truth (sum), confidence (lowest), referred. table: see
+    `predictions.predict_fold`."""
+    cases = table.filter(pl.col("dice").is_not_nan()).group_by("case", maintain_order=True)
+    return worst_first(
+        cases.agg(
+            pl.col("fold", "patient", "referred").first(),
+            pl.col("dice").mean(),
+            pl.col("size_truth").sum(),
+            pl.col("confidence").min(),
+        )
     )
 
 

@@ -143,10 +143,10 @@ def _given(cases: Cases, pairs: Pairs) -> Division:
     within = is_train[pairs.first] & is_train[pairs.second]
     inner = Pairs(pairs.first[within], pairs.second[within], pairs.correlation[within])
     notes = [
-        f"{len(names):,} training cases are left out, {reason}: {_listed(names)}."
+        f"{_counted(len(names), 'training case')} left out, because a test case {reason}: {_listed(names)}."
         for reason, names in (
-            ("because their patient is tested", _named(cases, is_tested)),
-            ("because they nearly equal a test case", _named(cases, is_copy)),
+            ("is of the same patient", _named(cases, is_tested)),
+            ("looks nearly the same", _named(cases, is_copy)),
         )
         if names
     ]
@@ -162,11 +162,15 @@ def _joined_note(cases: Cases, pairs: Pairs) -> tuple[str, ...]:
         return ()
     strongest = np.argsort(-pairs.correlation)
     names = [f"{cases.names[pairs.first[n]]} and {cases.names[pairs.second[n]]}" for n in strongest]
-    return (f"{len(pairs):,} pairs of images nearly equal each other and stay together: {_listed(names)}.",)
+    return (f"{_counted(len(pairs), 'pair')} of nearly equal images kept together: {_listed(names)}.",)
 
 
 def _named(cases: Cases, chosen: np.ndarray) -> list[str]:
     return [cases.names[case] for case in np.flatnonzero(chosen)]
+
+
+def _counted(num: int, noun: str) -> str:
+    return f"{num:,} {noun}" if num == 1 else f"{num:,} {noun}s"
 
 
 def _listed(names: list[str]) -> str:

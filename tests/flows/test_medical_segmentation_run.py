@@ -69,17 +69,7 @@ def test_every_case_is_tested_once_by_a_fold_that_has_not_seen_its_patient(first
 
 
 def test_bundle_holds_what_scoring_needs_and_nothing_pickled(first_run):
-    names = {
-        path.relative_to(first_run.bundle).as_posix()
-        for path in first_run.bundle.rglob("*")
-        if path.is_file()
-    }
-    assert {
-        "manifest.json", "model.safetensors", "config.json", "metrics.json", "model_card.md", "report.html",
-        "profile.json", "features/scorer.json", "test_results.parquet",
-    } <= names  # fmt: skip
-    kinds = {path.suffix for path in first_run.fieldwork.home.rglob("*") if path.is_file()}
-    assert not kinds & {".pkl", ".pickle", ".joblib", ".npy", ".pt", ".pth"}
+    first_run.require_bundle("profile.json", "features/scorer.json", "test_results.parquet")
 
 
 def test_what_is_kept_for_later_models_names_no_case(first_run):
@@ -100,10 +90,7 @@ def test_report_and_card_say_that_this_is_no_medical_device(first_run):
 
 
 def test_second_identical_run_computes_nothing(first_run):
-    again = first_run.fieldwork(*TINY, "--json", "-").require_success()
-    for step in STEPS[:-1]:
-        assert f"\n  {step:<10} reused from an earlier run" in again.stderr
-    assert again.document | {"seconds": {}} == first_run.document | {"seconds": {}}
+    first_run.require_reuse(TINY, STEPS)
 
 
 def test_a_worse_model_does_not_replace_the_champion(first_run):
@@ -130,5 +117,5 @@ def test_grades_are_judged_by_kappa_and_the_given_division_is_kept_without_its_l
     assert sorted(document["baselines"]) == ["colour_regression", "nearest_case", "usual_grade"]
     assert graded_run.result("train")["scorer"] == graded_run.result("train_fold")["scorer"]
     card = Path(document["model"]["bundle"], "model_card.md").read_text()
-    assert "because their patient is tested" in card
+    assert "because a test case is of the same patient" in card
     assert "Expected a readable picture" in card

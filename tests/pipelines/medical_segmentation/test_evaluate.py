@@ -91,6 +91,12 @@ def test_worst_cases_come_first():
     assert len(document(SURE)["worst"]) == 10
 
 
+def test_of_cases_that_were_missed_the_largest_comes_first():
+    missed = [row(20, 0.0, size_truth=50.0), row(21, 0.0, size_truth=300.0)]
+    both = [row(22, 0.0, size_truth=size, structure=name) for name, size in (("a", 200.0), ("b", 250.0))]
+    assert document([*SURE, *missed, *both])["worst"][:4] == ["c22", "c21", "c20", "c00"]
+
+
 def test_probabilities_that_come_true_have_no_calibration_error():
     calm = document(SURE, probability=0.7)
     assert calm["metrics"]["network"]["test/ece"]["value"] < 0.05

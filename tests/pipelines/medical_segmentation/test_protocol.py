@@ -72,7 +72,7 @@ def test_copies_within_training_are_named_and_stay_together(cases):
     division = divide(with_copy(cases, 0, 35), FOUR, 0)
     assert division.groups[0] == division.groups[35]
     assert division.notes == (
-        "1 pairs of images nearly equal each other and stay together: patient-01-01 and patient-12-03.",
+        "1 pair of nearly equal images kept together: patient-01-01 and patient-12-03.",
     )
 
 
@@ -88,8 +88,8 @@ def test_a_given_division_loses_training_cases_of_tested_patients_and_their_copi
     assert fold.train.tolist() == [case for case in range(24) if case not in (2, 5)]
     assert division.left_out.tolist() == [2, 5]
     assert division.notes == (
-        "1 training cases are left out, because their patient is tested: patient-02-03.",
-        "1 training cases are left out, because they nearly equal a test case: patient-01-03.",
+        "1 training case left out, because a test case is of the same patient: patient-02-03.",
+        "1 training case left out, because a test case looks nearly the same: patient-01-03.",
     )
 
 
