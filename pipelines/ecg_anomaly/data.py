@@ -18,8 +18,9 @@ from pipelines.ecg_anomaly.public import (
     mitdb_records,
 )
 from pipelines.ecg_anomaly.readers import TABLE_SUFFIXES, read_record
-from pipelines.ecg_anomaly.schema import COLUMNS, Record, Refused
+from pipelines.ecg_anomaly.schema import COLUMNS, Record
 from pipelines.ecg_anomaly.wfdb_files import header_of, named_files
+from shared.contracts.refused import Refused
 from shared.data.column_map import parsed_column_map, require_declared, require_keys, source_columns
 from shared.data.datasets import locate
 from shared.data.identifiers import ids_as_text
@@ -93,14 +94,6 @@ def read_records(manifest: Manifest, valid: pl.DataFrame, config: DataConfig) ->
             yield read_record(row, manifest.root, config.lead)
         except RequestError as error:
             yield Refused(row["record"], str(error))
-
-
-def refused_rows(valid: pl.DataFrame, refused: tuple[Refused, ...]) -> pl.DataFrame:
-    """The rows of recordings that could not be used, with the reason in `broken_rules`, as a quarantine has them."""
-    reasons = {one.name: f"signal: {one.reason}" for one in refused}
-    return valid.filter(pl.col("record").is_in(list(reasons))).with_columns(
-        broken_rules=pl.col("record").replace_strict(reasons, return_dtype=pl.String)
-    )
 
 
 def parse_column_map(value: Any) -> dict[str, str]:

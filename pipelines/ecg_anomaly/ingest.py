@@ -1,35 +1,32 @@
 """From a manifest to recordings that can be learnt from, with what became of the others."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
-
-import polars as pl
 
 from pipelines.ecg_anomaly.beats import samples_before
 from pipelines.ecg_anomaly.config import BeatConfig, DataConfig, SignalConfig
-from pipelines.ecg_anomaly.data import Manifest, read_records, refused_rows
+from pipelines.ecg_anomaly.data import Manifest, read_records
 from pipelines.ecg_anomaly.labels import NORMAL
 from pipelines.ecg_anomaly.recordings import Recordings
-from pipelines.ecg_anomaly.schema import CONTRACT, Record, Refused
+from pipelines.ecg_anomaly.schema import CONTRACT, Record
 from shared.contracts.contract import load
+from shared.contracts.refused import Refused, require_few, without_refused
 from shared.contracts.table import TableCheck, check_table
 from shared.errors import RequestError
 
-_NUM_REASONS = 3
 _UNMARKED = "nobody marked its beats (are they annotated?): it can be scored, but not learnt from"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
-    """What a source gave. usable: rows of the manifest whose recordings can be used.
+    """What a source gave.
 
-    checked: of the manifest; its quarantine has the recordings that cannot be used too. annotated, detected: the same
+    checked: of the manifest; recordings that cannot be used are in its quarantine, too. annotated, detected: the same
     recordings with marked and with found beats; both with found ones where the configuration says so.
     """
 
     checked: TableCheck
-    usable: pl.DataFrame
     annotated: Recordings
     detected: Recordings
     notes: tuple[str, ...]
@@ -49,35 +46,19 @@ class Read:
             return Recordings.of(_marked(read_records(manifest, valid, data)), signal, beats)
 
         annotated = recordings(beats)
-        _require_few(checked, annotated)
+        require_few(checked, annotated.require().refused, what="recordings")
         if not (annotated.beats.beat_class == NORMAL).any():
             raise RequestError(
                 "Expected normal beats to learn from. Received none: are the beats annotated with the symbols of WFDB?"
             )
         found = beats.peaks == "detected"
         detected = annotated if found else recordings(beats.model_copy(update={"peaks": "detected"}))
-        refused = refused_rows(valid, annotated.refused)
         return cls(
-            checked=replace(checked, quarantined=in_quarantine(checked, refused)),
-            usable=valid.filter(pl.col("record").is_in(list(annotated.names))),
+            checked=without_refused(checked, annotated.refused, key="record", rule="signal"),
             annotated=annotated,
             detected=detected,
-            notes=(*manifest.notes, *annotated.notes, *refusals(annotated.refused)),
+            notes=(*manifest.notes, *annotated.notes, *map(str, annotated.refused)),
         )
-
-
-def in_quarantine(checked: TableCheck, refused: pl.DataFrame) -> pl.DataFrame:
-    """The quarantine of a manifest, with the rows of recordings that could not be used."""
-    return (
-        pl.concat([checked.quarantined, refused], how="diagonal_relaxed")
-        if refused.height
-        else checked.quarantined
-    )
-
-
-def refusals(refused: tuple[Refused, ...]) -> Iterator[str]:
-    """One line for each recording that could not be used."""
-    return (f"{one.name}: {one.reason}" for one in refused)
 
 
 def _marked(records: Iterator[Record | Refused]) -> Iterator[Record | Refused]:
@@ -87,17 +68,3 @@ def _marked(records: Iterator[Record | Refused]) -> Iterator[Record | Refused]:
             yield Refused(record.name, _UNMARKED)
         else:
             yield record
-
-
-def _require_few(checked: TableCheck, recordings: Recordings) -> None:
-    """Recordings that cannot be used count against the contract's limit like rows that break it."""
-    recordings.require()
-    limit, num_lost = checked.contract.max_quarantined_percent, len(recordings.refused)
-    if 100 * (checked.quarantined.height + num_lost) > limit * checked.num_rows and num_lost:
-        lines = [
-            f"Expected at most {limit:g} % of the recordings to be of no use. Received {num_lost} of "
-            f"{checked.num_rows}:",
-            *list(refusals(recordings.refused))[:_NUM_REASONS],
-            "Correct them, or leave them out of the manifest.",
-        ]
-        raise RequestError("\n".join(lines))

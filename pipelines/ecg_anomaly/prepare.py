@@ -13,10 +13,11 @@ from pipelines.ecg_anomaly.gaps import Gaps, find_gaps, unusable
 from pipelines.ecg_anomaly.labels import UNKNOWN
 from pipelines.ecg_anomaly.peaks import Matches, align_peaks, detect_peaks, match_peaks
 from pipelines.ecg_anomaly.quality import Quality, beat_quality
-from pipelines.ecg_anomaly.schema import CONTRACT, Annotation, Record, Refused
+from pipelines.ecg_anomaly.schema import CONTRACT, Annotation, Record
 from pipelines.ecg_anomaly.signal import condition, rate_ratio, upright_sign
 from shared.contracts.arrays import check_arrays
 from shared.contracts.contract import load
+from shared.contracts.refused import Refused
 from shared.errors import RequestError
 
 # Slower than any heart that pumps.

@@ -14,7 +14,8 @@ import torch
 from pipelines.ecg_anomaly.beats import BeatWindows, Intervals, beat_windows
 from pipelines.ecg_anomaly.config import BeatConfig, SignalConfig
 from pipelines.ecg_anomaly.prepare import PreparedRecord, prepare_record
-from pipelines.ecg_anomaly.schema import Record, Refused
+from pipelines.ecg_anomaly.schema import Record
+from shared.contracts.refused import Refused
 from shared.errors import RequestError
 
 _NUM_REASONS = 3
@@ -86,7 +87,7 @@ class Recordings:
     def require(self) -> Self:
         """These recordings. Raises RequestError with the first reasons where none can be used."""
         if not self.names:
-            reasons = [f"{one.name}: {one.reason}" for one in self.refused[:_NUM_REASONS]]
+            reasons = map(str, self.refused[:_NUM_REASONS])
             raise RequestError("\n".join(["Expected recordings that can be used. Received none.", *reasons]))
         return self
 

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from pipelines.ecg_anomaly.beats import Intervals
 from pipelines.ecg_anomaly.recordings import Beats, Recordings
-from pipelines.ecg_anomaly.schema import Refused
+from shared.contracts.refused import Refused
 from shared.errors import RequestError
 
 _ARRAYS, _FACTS = "recordings.safetensors", "recordings.json"

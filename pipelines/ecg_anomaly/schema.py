@@ -48,11 +48,3 @@ class Record:
     signal: np.ndarray
     annotation: Annotation | None = None
     part: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A recording that cannot be used, and why."""
-
-    name: str
-    reason: str

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import polars as pl
-
 from pipelines.ecg_anomaly.config import DataConfig
-from pipelines.ecg_anomaly.data import load_manifest, read_records, refused_rows
-from pipelines.ecg_anomaly.ingest import in_quarantine
+from pipelines.ecg_anomaly.data import load_manifest, read_records
 from pipelines.ecg_anomaly.recordings import Recordings
-from pipelines.ecg_anomaly.schema import CONTRACT, OUTPUT_CONTRACT, Record, Refused
+from pipelines.ecg_anomaly.schema import CONTRACT, OUTPUT_CONTRACT, Record
 from pipelines.ecg_anomaly.score import Scorer
 from pipelines.ecg_anomaly.watched import watched
 from shared.contracts.contract import load
+from shared.contracts.refused import Refused, without_refused
 from shared.contracts.table import TableCheck, check_table
 from shared.data.tables import write_table
 from shared.monitoring.drift import drift
@@ -53,13 +51,13 @@ def score_files(input_path: Path, output_path: Path, *, version: str, explain: b
         contract=read.checked.contract.id_version,
         rows={
             "in": read.checked.num_rows,
-            "quarantined": read.quarantined.height,
+            "quarantined": read.checked.quarantined.height,
             "scored": read.recordings.num_records,
             "beats": alerts.height,
             "flagged": int(alerts["flagged"].sum()),
         },
         output=str(output_path),
-        quarantine=written(read.quarantined, quarantine),
+        quarantine=written(read.checked.quarantined, quarantine),
         explanations=None,
         drift={"drifted": report.drifted, "columns": list(report.drifted_columns)},
     )
@@ -67,12 +65,11 @@ def score_files(input_path: Path, output_path: Path, *, version: str, explain: b
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ToScore:
-    """Recordings that can be scored, the own sampling rate of each, and what could not be used."""
+    """Recordings that can be scored, and the own rate of each; the others are in the quarantine of `checked`."""
 
     checked: TableCheck
     recordings: Recordings
     rates_hz: dict[str, float]
-    quarantined: pl.DataFrame
 
     @classmethod
     def of(cls, path: Path, scorer: Scorer) -> Self:
@@ -91,5 +88,5 @@ class ToScore:
                 yield record
 
         recordings = Recordings.of(records(), scorer.config.signal, scorer.beats).require()
-        refused = refused_rows(valid, recordings.refused)
-        return cls(checked, recordings, rates, in_quarantine(checked, refused))
+        checked = without_refused(checked, recordings.refused, key="record", rule="signal")
+        return cls(checked, recordings, rates)

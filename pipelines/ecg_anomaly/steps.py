@@ -65,7 +65,7 @@ def ingest(source: Source, data: DataConfig, signal: SignalConfig, beats: BeatCo
     return Ingested.of(
         source,
         read.checked,
-        read.usable,
+        read.checked.valid,
         read.notes,
         annotated=stored_recordings(read.annotated),
         detected=stored_recordings(read.detected),

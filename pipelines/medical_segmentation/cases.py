@@ -13,7 +13,7 @@ from pipelines.medical_segmentation.config import ImageConfig
 from pipelines.medical_segmentation.geometry import Frame
 from pipelines.medical_segmentation.intensity import Fingerprint, Intensity
 from pipelines.medical_segmentation.labels import Labels
-from pipelines.medical_segmentation.studies import Refused
+from shared.contracts.refused import Refused
 from shared.errors import RequestError
 
 NO_GRADE = -1
@@ -55,7 +55,7 @@ class Cases:
     def require(self) -> Self:
         """These cases. Raises RequestError with the first reasons where none can be used."""
         if not self.names:
-            reasons = [f"{one.name}: {one.reason}" for one in self.refused[:_NUM_REASONS]]
+            reasons = map(str, self.refused[:_NUM_REASONS])
             raise RequestError("\n".join(["Expected images that can be used. Received none.", *reasons]))
         return self
 

@@ -13,7 +13,7 @@ from pipelines.medical_segmentation.cases import Cases
 from pipelines.medical_segmentation.geometry import Frame
 from pipelines.medical_segmentation.intensity import Fingerprint
 from pipelines.medical_segmentation.labels import Labels
-from pipelines.medical_segmentation.studies import Refused
+from shared.contracts.refused import Refused
 from shared.errors import RequestError
 
 _ARRAYS, _FACTS = "cases.safetensors", "cases.json"

@@ -15,7 +15,8 @@ from pipelines.medical_segmentation.generator import generate
 from pipelines.medical_segmentation.labels import Labels
 from pipelines.medical_segmentation.public import PUBLIC, public_rows
 from pipelines.medical_segmentation.readers import read_spacing, read_study
-from pipelines.medical_segmentation.studies import COLUMNS, SPACING_COLUMNS, Refused, Study
+from pipelines.medical_segmentation.studies import COLUMNS, SPACING_COLUMNS, Study
+from shared.contracts.refused import Refused
 from shared.data.column_map import parsed_column_map, require_declared, require_keys, source_columns
 from shared.data.datasets import locate
 from shared.data.flags import flags_as_numbers
@@ -98,14 +99,6 @@ def read_studies(manifest: Manifest, valid: pl.DataFrame, config: DataConfig) ->
             yield read_study(row, manifest.root, manifest.labels, config)
         except RequestError as error:
             yield Refused(row["case"], str(error))
-
-
-def refused_rows(valid: pl.DataFrame, refused: tuple[Refused, ...]) -> pl.DataFrame:
-    """The rows of cases that could not be used, with the reason in `broken_rules`, as a quarantine has them."""
-    reasons = {one.name: f"image: {one.reason}" for one in refused}
-    return valid.filter(pl.col("case").is_in(list(reasons))).with_columns(
-        broken_rules=pl.col("case").replace_strict(reasons, return_dtype=pl.String)
-    )
 
 
 def median_spacing(manifest: Manifest, valid: pl.DataFrame, config: DataConfig) -> tuple[float, ...] | None:

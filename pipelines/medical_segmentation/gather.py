@@ -15,7 +15,8 @@ from pipelines.medical_segmentation.config import ImageConfig
 from pipelines.medical_segmentation.geometry import Frame
 from pipelines.medical_segmentation.intensity import Fingerprint
 from pipelines.medical_segmentation.labels import Labels
-from pipelines.medical_segmentation.studies import Refused, Study
+from pipelines.medical_segmentation.studies import Study
+from shared.contracts.refused import Refused
 
 # As many values as a thumbnail of a picture has.
 _VOLUME_THUMBNAIL = (8, 8, 9)

@@ -1,7 +1,7 @@
 """From a manifest to cases that can be learnt from, with what became of the others."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -9,14 +9,13 @@ import polars as pl
 
 from pipelines.medical_segmentation.cases import Cases
 from pipelines.medical_segmentation.config import DataConfig, ImageConfig
-from pipelines.medical_segmentation.data import Manifest, median_spacing, read_studies, refused_rows
+from pipelines.medical_segmentation.data import Manifest, median_spacing, read_studies
 from pipelines.medical_segmentation.gather import gather_cases
-from pipelines.medical_segmentation.studies import CONTRACT, Refused, Study
+from pipelines.medical_segmentation.studies import CONTRACT, Study
 from shared.contracts.contract import load
+from shared.contracts.refused import Refused, require_few, without_refused
 from shared.contracts.table import TableCheck, check_table
 from shared.errors import RequestError
-
-_NUM_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +26,6 @@ class Read:
     """
 
     checked: TableCheck
-    usable: pl.DataFrame
     cases: Cases
     spacing_mm: tuple[float, ...] | None
     notes: tuple[str, ...]
@@ -43,14 +41,12 @@ class Read:
         spacing = image.spacing_mm or median_spacing(manifest, valid, data)
         studies = read_studies(manifest, valid, data)
         cases = gather_cases(studies, manifest.labels, image, valid.height, spacing)
-        _require_few(checked, cases)
-        refused = refused_rows(valid, cases.refused)
+        require_few(checked, cases.require().refused, what="images")
         return cls(
-            checked=replace(checked, quarantined=in_quarantine(checked, refused)),
-            usable=valid.filter(pl.col("case").is_in(list(cases.names))),
+            checked=without_refused(checked, cases.refused, key="case", rule="image"),
             cases=cases,
             spacing_mm=spacing,
-            notes=(*manifest.notes, *cases.notes, *refusals(cases.refused)),
+            notes=(*manifest.notes, *cases.notes, *map(str, cases.refused)),
         )
 
 
@@ -75,34 +71,7 @@ def read_again(manifest: Manifest, rows: pl.DataFrame, cases: Cases, data: DataC
         yield study
 
 
-def in_quarantine(checked: TableCheck, refused: pl.DataFrame) -> pl.DataFrame:
-    """The quarantine of a manifest, with the rows of cases that could not be used."""
-    return (
-        pl.concat([checked.quarantined, refused], how="diagonal_relaxed")
-        if refused.height
-        else checked.quarantined
-    )
-
-
-def refusals(refused: Iterable[Refused]) -> Iterator[str]:
-    """One line for each case that could not be used."""
-    return (f"{one.name}: {one.reason}" for one in refused)
-
-
 def _shows_the_same(study: Study, cases: Cases, place: int) -> bool:
     assert study.mask is not None, "only cases with a mask are read again"
     counts = np.bincount(study.mask.reshape(-1), minlength=len(cases.labels) + 1)[1:]
     return bool(np.array_equal(counts, cases.num_pixels[place]))
-
-
-def _require_few(checked: TableCheck, cases: Cases) -> None:
-    """Cases that cannot be used count against the contract's limit like rows that break it."""
-    cases.require()
-    limit, num_lost = checked.contract.max_quarantined_percent, len(cases.refused)
-    if 100 * (checked.quarantined.height + num_lost) > limit * checked.num_rows and num_lost:
-        lines = [
-            f"Expected at most {limit:g} % of the images to be of no use. Received {num_lost} of {checked.num_rows}:",
-            *list(refusals(cases.refused))[:_NUM_REASONS],
-            "Correct them, or leave them out.",
-        ]
-        raise RequestError("\n".join(lines))

@@ -9,14 +9,14 @@ import polars as pl
 
 from pipelines.medical_segmentation.case_files import CaseFolder
 from pipelines.medical_segmentation.config import DataConfig
-from pipelines.medical_segmentation.data import Manifest, load_manifest, read_studies, refused_rows
+from pipelines.medical_segmentation.data import Manifest, load_manifest, read_studies
 from pipelines.medical_segmentation.drawn import draw_outlines
-from pipelines.medical_segmentation.ingest import in_quarantine, refusals
 from pipelines.medical_segmentation.score import Scorer
-from pipelines.medical_segmentation.studies import CONTRACT, OUTPUT_CONTRACT, Refused
+from pipelines.medical_segmentation.studies import CONTRACT, OUTPUT_CONTRACT
 from pipelines.medical_segmentation.tasks import task_of
 from pipelines.medical_segmentation.watched import as_table, watched
 from shared.contracts.contract import load
+from shared.contracts.refused import Refused, without_refused
 from shared.contracts.table import TableCheck, check_table
 from shared.data.tables import write_table
 from shared.errors import RequestError
@@ -49,7 +49,7 @@ def score_files(input_path: Path, output_path: Path, *, version: str, explain: b
     scored = _score_all(scorer, manifest, checked, CaseFolder.beside(output_path), outlines)
     results = check_table(scored.table(scorer, checked), load(OUTPUT_CONTRACT)).require()
     write_table(results, output_path)
-    lost = in_quarantine(checked, refused_rows(checked.require(), tuple(scored.refused)))
+    lost = without_refused(checked, scored.refused, key="case", rule="image").quarantined
     report = drift(ReferenceProfile.from_json(bundle.json("profile.json")), *as_table(scored.facts))
     return ScoreSummary(
         pipeline=PIPELINE,
@@ -126,6 +126,6 @@ def _score_all(
         if outlines is not None:
             draw_outlines(scorer, study, said, outlines)
     if not scored.facts:
-        reasons = list(refusals(scored.refused))[:_NUM_REASONS]
+        reasons = map(str, scored.refused[:_NUM_REASONS])
         raise RequestError("\n".join(["Expected images that can be scored. Received none.", *reasons]))
     return scored

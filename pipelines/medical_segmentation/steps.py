@@ -62,7 +62,7 @@ def ingest(source: Source, data: DataConfig, image: ImageConfig, seed: int) -> I
     return Ingested.of(
         source,
         read.checked,
-        read.usable,
+        read.checked.valid,
         read.notes,
         cases=stored_cases(read.cases),
         spacing_mm=read.spacing_mm,

@@ -15,7 +15,6 @@ SPACING_COLUMNS = ("spacing_slice_mm", "spacing_row_mm", "spacing_column_mm")
 COLUMNS = (
     "case", "patient", "image", "mask", *SPACING_COLUMNS, "modality", "part", "grade", "shows_structure",
 )  # fmt: skip
-MODALITIES = ("RGB", "CT", "MR", "US", "XR", "OTHER")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,11 +44,3 @@ class Study:
     def shape(self) -> tuple[int, ...]:
         """Rows and columns, after slices where there are any."""
         return self.pixels.shape[1:]
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A case that cannot be used, and why."""
-
-    name: str
-    reason: str

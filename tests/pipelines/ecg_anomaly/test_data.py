@@ -12,13 +12,13 @@ from pipelines.ecg_anomaly.data import (
     load_manifest,
     parse_column_map,
     read_records,
-    refused_rows,
     source_paths,
 )
 from pipelines.ecg_anomaly.public import DS1, DS2, PACED, mitdb_records
 from pipelines.ecg_anomaly.recordings import Recordings
-from pipelines.ecg_anomaly.schema import Record, Refused
+from pipelines.ecg_anomaly.schema import Record
 from shared.contracts.contract import load
+from shared.contracts.refused import Refused, without_refused
 from shared.contracts.table import check_table
 from shared.errors import RequestError
 
@@ -97,9 +97,9 @@ def test_rows_that_break_the_contract_and_files_that_cannot_be_read_are_told_apa
     assert checked.quarantined["record"].to_list() == ["x10"]
     found = Recordings.of(read_records(manifest, checked.require(), CONFIG), SignalConfig(), BeatConfig())
     assert found.num_records == 9
-    refused = refused_rows(checked.valid, found.refused)
-    assert refused["record"].to_list() == ["x9"]
-    assert "leads outside" in refused["broken_rules"][0]
+    lost = without_refused(checked, found.refused, key="record", rule="signal").quarantined
+    assert lost["record"].to_list() == ["x10", "x9"]
+    assert "leads outside" in lost["broken_rules"][1]
 
 
 def test_files_outside_the_folder_are_not_even_digested(folder):

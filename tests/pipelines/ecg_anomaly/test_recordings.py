@@ -12,7 +12,8 @@ from pipelines.ecg_anomaly.labels import UNKNOWN, VENTRICULAR
 from pipelines.ecg_anomaly.prepare import PreparedRecord, prepare_record
 from pipelines.ecg_anomaly.recordings import Recordings
 from pipelines.ecg_anomaly.recordings_file import load_recordings, save_recordings
-from pipelines.ecg_anomaly.schema import Annotation, Record, Refused
+from pipelines.ecg_anomaly.schema import Annotation, Record
+from shared.contracts.refused import Refused
 from shared.errors import RequestError
 
 SIGNAL, BEATS = SignalConfig(), BeatConfig()

@@ -11,7 +11,8 @@ from pipelines.medical_segmentation.config import DataConfig, ImageConfig
 from pipelines.medical_segmentation.gather import gather_cases
 from pipelines.medical_segmentation.generator import generate
 from pipelines.medical_segmentation.labels import Labels
-from pipelines.medical_segmentation.studies import Refused, Study
+from pipelines.medical_segmentation.studies import Study
+from shared.contracts.refused import Refused
 from shared.errors import RequestError
 
 ONE = Labels.binary()

@@ -15,12 +15,12 @@ from pipelines.medical_segmentation.data import (
     parse_column_map,
     parse_structures,
     read_studies,
-    refused_rows,
     source_paths,
 )
 from pipelines.medical_segmentation.gather import gather_cases
-from pipelines.medical_segmentation.studies import Refused, Study
+from pipelines.medical_segmentation.studies import Study
 from shared.contracts.contract import load
+from shared.contracts.refused import Refused, without_refused
 from shared.contracts.table import check_table
 from shared.errors import RequestError
 
@@ -158,9 +158,9 @@ def test_rows_that_break_the_contract_and_files_that_cannot_be_read_are_told_apa
     studies = read_studies(manifest, checked.require(), CONFIG)
     cases = gather_cases(studies, manifest.labels, ImageConfig(size=32), checked.valid.height)
     assert cases.num_cases == 9
-    refused = refused_rows(checked.valid, cases.refused)
-    assert refused["case"].to_list() == ["c9"]
-    assert "leads outside" in refused["broken_rules"][0]
+    lost = without_refused(checked, cases.refused, key="case", rule="image").quarantined
+    assert lost["case"].to_list() == ["c10", "c9"]
+    assert "leads outside" in lost["broken_rules"][1]
 
 
 def test_files_outside_the_folder_are_not_even_digested(pairs):
