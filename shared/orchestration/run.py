@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from shared.orchestration.server import local_server, server_answers
+from shared.orchestration.server import local_server, server_answers, without_heartbeats
 from shared.training.progress import Progress, RichProgress, SilentProgress
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def running(*, use_cache: bool = True, progress: bool = False) -> Iterator[Run]:
         with local_server() as ready:
             _use_the_wait()
             ready()
-            yield run
+            with without_heartbeats():
+                yield run
     finally:
         _current.reset(token)
     if run.reused:

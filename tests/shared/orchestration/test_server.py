@@ -18,6 +18,7 @@ from shared.data.files import file_lock
 from shared.data.home import home
 from shared.errors import FieldworkError
 from shared.orchestration import server
+from shared.orchestration.run import running
 
 ROOT = Path(__file__).parents[3]
 
@@ -276,3 +277,16 @@ def test_server_that_never_answers_is_given_up(monkeypatch):
 def test_port_is_free():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", server._free_port()))
+
+
+def test_only_a_server_that_outlives_the_command_is_sent_heartbeats(prefect_server):
+    from prefect.settings import get_current_settings
+
+    def frequency(url: str) -> int | None:
+        with patch.dict(os.environ, PREFECT_API_URL=url), running():
+            found: int | None = get_current_settings().flows.heartbeat_frequency
+            return found
+
+    assert frequency(prefect_server) is None
+    assert frequency("http://127.0.0.1:9/api") == get_current_settings().flows.heartbeat_frequency
+    assert get_current_settings().flows.heartbeat_frequency is not None
