@@ -32,7 +32,7 @@ from shared.monitoring.profile import reference_profile
 from shared.orchestration.ingested import IngestedTable
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
-from shared.orchestration.stored import Evidence, Handle, Source, identified, restored
+from shared.orchestration.stored import Evidence, Handle, Source, identified, restored, stored_folder
 from shared.publishing.bundle import write_bundle
 from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
@@ -176,10 +176,9 @@ def train(ingested: Ingested, parts: Parts, config: CreditConfig) -> Fitted:
         training, scorer.probability(training), config, scorer.rule.cut_off
     )
     scorer = scorer.with_background(reference.select(ingested.lender.feature_names))
-    with scratch_folder(home().cache) as folder:
-        scorer.save(folder)
-        stored = store.put_tree(folder)
-    return Fitted(scorer=stored, training=result.to_json(), calibration_reason=choice.reason)
+    return Fitted(
+        scorer=stored_folder(scorer.save), training=result.to_json(), calibration_reason=choice.reason
+    )
 
 
 @step()

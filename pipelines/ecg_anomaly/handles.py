@@ -12,11 +12,9 @@ from pipelines.ecg_anomaly.recordings import Recordings
 from pipelines.ecg_anomaly.recordings_file import load_recordings, save_recordings
 from pipelines.ecg_anomaly.score import Scorer
 from pipelines.ecg_anomaly.train import Fitted
-from shared.data.files import scratch_folder
-from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.orchestration.ingested import IngestedTable
-from shared.orchestration.stored import Handle, restored
+from shared.orchestration.stored import Handle, restored, stored_folder
 from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
 
@@ -83,17 +81,12 @@ def opened_recordings(stored: Ref) -> Iterator[Recordings]:
 
 def stored_recordings(recordings: Recordings) -> Ref:
     """Recordings as a stored folder."""
-    with scratch_folder(home().cache) as scratch:
-        save_recordings(recordings, scratch)
-        return default_store().put_tree(scratch)
+    return stored_folder(lambda folder: save_recordings(recordings, folder))
 
 
 def stored_scorer(fitted: Fitted, scorer: Scorer) -> dict[str, Ref]:
     """The fields of `Served`."""
-    store = default_store()
-    with scratch_folder(home().cache) as scratch:
-        scorer.save(scratch)
-        return {"scorer": store.put_tree(scratch), "record": store.put_json(plain(fitted.record))}
+    return {"scorer": stored_folder(scorer.save), "record": default_store().put_json(plain(fitted.record))}
 
 
 def of_folds(folds: Sequence[FittedFold]) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -39,7 +39,7 @@ from shared.monitoring.profile import reference_profile
 from shared.orchestration.ingested import IngestedTable
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
-from shared.orchestration.stored import Evidence, Handle, Source, identified, restored
+from shared.orchestration.stored import Evidence, Handle, Source, identified, restored, stored_folder
 from shared.publishing.bundle import write_bundle
 from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
@@ -218,9 +218,7 @@ def train(ingested: Ingested, featured: Featured, divided: Divided, config: Frau
         last = number == len(divided.folds) - 1
         history = _history(store.frame(ingested.table), stored, config, keep=last)
         scorer = Scorer.of(fitted, usual, history, config, labelled=featured.labelled)
-        with scratch_folder(home().cache) as scratch:
-            scorer.save(scratch)
-            scorers.append(store.put_tree(scratch))
+        scorers.append(stored_folder(scorer.save))
         records.append(fitted.record)
         run.say(f"    fold {number + 1} of {len(divided.folds)}, test from {stored.test_start:%Y-%m-%d} on")
     return Fitted(scorers=tuple(scorers), records=store.put_json(plain(records)))

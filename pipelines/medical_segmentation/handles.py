@@ -13,11 +13,9 @@ from pipelines.medical_segmentation.duplicates import Pairs
 from pipelines.medical_segmentation.protocol import Division, Fold
 from pipelines.medical_segmentation.score import Scorer
 from pipelines.medical_segmentation.tasks import FittedTask, Tables
-from shared.data.files import scratch_folder
-from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.orchestration.ingested import IngestedTable
-from shared.orchestration.stored import Handle, restored
+from shared.orchestration.stored import Handle, restored, stored_folder
 from shared.publishing.plain import plain
 
 
@@ -107,17 +105,13 @@ def opened_cases(stored: Ref) -> Iterator[Cases]:
 
 def stored_cases(cases: Cases) -> Ref:
     """Cases as a stored folder."""
-    with scratch_folder(home().cache) as scratch:
-        save_cases(cases, scratch)
-        return default_store().put_tree(scratch)
+    return stored_folder(lambda folder: save_cases(cases, folder))
 
 
 def stored_scorer(fitted: FittedTask) -> dict[str, Ref]:
     """The fields of `Served`."""
-    store = default_store()
-    with scratch_folder(home().cache) as scratch:
-        fitted.scorer.save(scratch)
-        return {"scorer": store.put_tree(scratch), "record": store.put_json(plain(fitted.record))}
+    record = default_store().put_json(plain(fitted.record))
+    return {"scorer": stored_folder(fitted.scorer.save), "record": record}
 
 
 def stored_tables(tables: Tables) -> dict[str, Ref]:

@@ -41,7 +41,7 @@ from shared.monitoring.profile import ReferenceProfile, reference_profile
 from shared.orchestration.ingested import IngestedTable
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
-from shared.orchestration.stored import Evidence, Handle, Source, identified, restored
+from shared.orchestration.stored import Evidence, Handle, Source, identified, restored, stored_folder
 from shared.publishing.bundle import write_bundle
 from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
@@ -190,11 +190,8 @@ def train(ingested: Ingested, divided: Divided, config: MaintenanceConfig) -> Fi
     # threads of networks as small as these wait for each other longer than they work
     with single_thread():
         found = fit(ingested.fleet(), divided.division(), preparation, ingested.fleet_schema, trainer)
-    with scratch_folder(home().cache) as scratch:
-        found.scorer.save(scratch)
-        scorer = store.put_tree(scratch)
     return Fitted(
-        scorer=scorer,
+        scorer=stored_folder(found.scorer.save),
         record=store.put_json(plain(found.record)),
         out_of_fold=None if found.out_of_fold is None else store.put_frame(found.out_of_fold),
     )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -33,7 +34,7 @@ from shared.monitoring.profile import reference_profile
 from shared.orchestration.ingested import IngestedTable
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
-from shared.orchestration.stored import Evidence, Handle, Source, identified, restored
+from shared.orchestration.stored import Evidence, Handle, Source, identified, restored, stored_folder
 from shared.publishing.bundle import write_bundle
 from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
@@ -139,9 +140,7 @@ def train(ingested: Ingested, parts: Parts, config: RecommenderConfig) -> Fitted
             "training": dict(chosen.training),
             "seconds": time.perf_counter() - started,
         }
-        with scratch_folder(home().cache) as folder:
-            rankers.save(kind, final[kind], folder)
-            models[kind] = store.put_tree(folder)
+        models[kind] = stored_folder(partial(rankers.save, kind, final[kind]))
         run.say(f"    {rankers.TITLES[kind]:<28} validation NDCG@20 {chosen.best.ndcg:.4f}")
     asked = config.serving.model
     served = protocol.best_of(list(models), selection) if asked == "auto" else asked

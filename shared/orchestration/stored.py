@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,6 +60,13 @@ class Evidence(Handle):
 
     document: Ref
     table: Ref
+
+
+def stored_folder(write: Callable[[Path], object]) -> Ref:
+    """What `write` puts into an empty folder, in the store; `restored` gives it back."""
+    with scratch_folder(home().cache) as scratch:
+        write(scratch)
+        return default_store().put_tree(scratch)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from shared.data.home import home
 from shared.data.store import default_store
-from shared.orchestration.stored import Source, identified, read_summary, restored
+from shared.orchestration.stored import Source, identified, read_summary, restored, stored_folder
 from shared.publishing.summary import RunSummary
 
 
@@ -93,3 +93,10 @@ def test_source_has_files_with_names_that_are_not_utf_8(tmp_path):
 def test_handle_cannot_be_changed_between_steps():
     with pytest.raises(ValidationError, match="frozen"):
         Source(name="a", sha256="").name = "b"  # type: ignore[misc]
+
+
+def test_what_is_written_into_a_stored_folder_comes_back_and_leaves_no_scratch():
+    stored = stored_folder(lambda place: (place / "a.txt").write_text("content"))
+    with restored(stored) as place:
+        assert (place / "a.txt").read_text() == "content"
+    assert not list(home().cache.iterdir())
