@@ -66,7 +66,10 @@ def _details(scorer: Scorer) -> dict[str, Value]:
         details["Spacing"] = " x ".join(f"{step:.3g}" for step in form.spacing_mm) + " mm"
     if form.num_grades:
         return details | {"Grades": f"0 to {form.num_grades - 1}"}
-    return details | {"Structures": ", ".join(scorer.labels.names), "Views": config.inference.views}
+    return details | {
+        "Structures": ", ".join(scorer.labels.names),
+        "Views": config.inference_of(len(form.patch)).views,
+    }
 
 
 def _training_data(evidence: EvidenceDocuments) -> list[str]:

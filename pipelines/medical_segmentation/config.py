@@ -136,13 +136,7 @@ class ModelConfig(_Section):
         max_length=1000,
         description="none, imagenet (needs the network), or a local file of safetensors",
     )
-    width: int = Field(
-        16, ge=2, le=128, description="channels of the decoder's finest level; of volumes' finest level"
-    )
-    patch: tuple[int, int, int] | None = Field(
-        None,
-        description="voxels of a training patch of volumes; the median size, at most 64 an axis, if not given",
-    )
+    width: int = Field(16, ge=2, le=128, description="channels of the decoder's finest level, pictures")
     deep_supervision: bool = Field(False, description="learn from coarser levels too")
 
 
@@ -150,9 +144,9 @@ class TrainingConfig(_Section):
     """Optimisation; passed to `shared.training`."""
 
     epochs: int = Field(100, ge=1, le=100_000, description="passes over the training cases")
-    min_steps: int = Field(100, ge=1, le=10_000_000, description="optimiser steps at least, for few cases")
+    min_steps: int = Field(100, ge=1, le=10_000_000, description="optimiser steps at least, for few pictures")
     batch_size: int = Field(8, ge=1, le=4096, description="pictures, or patches of volumes, a step")
-    learning_rate: float = Field(2e-3, gt=0, le=1, description="peak of the one-cycle schedule")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="peak of the one-cycle schedule, pictures")
     weight_decay: float = Field(1e-2, ge=0, le=10, description="decoupled weight decay (AdamW)")
     loss: Literal["dice_ce", "focal_tversky"] = Field(
         "dice_ce", description="Dice + cross-entropy, or focal Tversky for small structures"
@@ -167,13 +161,34 @@ class TrainingConfig(_Section):
         0.1, gt=0, le=1, description="learning rate after those epochs, as a share of learning_rate"
     )
     foreground_share: float = Field(
-        0.33, ge=0, le=1, description="patches of volumes that are drawn around a structure, as nnU-Net does"
+        0.33,
+        ge=0,
+        le=1,
+        description="patches drawn around a structure, as nnU-Net does, where images exceed what is seen at once",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="bf16 trains U-Nets nearly twice as fast on CPUs that have it"
     )
     checkpoint_every_seconds: float = Field(
         60.0, ge=0, description="seconds between checkpoints, from which a killed run continues"
+    )
+
+
+class VolumeConfig(_Section):
+    """What is otherwise for volumes: few cases of many voxels, in one orientation and often cut to one organ."""
+
+    patch: tuple[int, int, int] | None = Field(
+        None, description="voxels of a training patch; the median size, at most 64 an axis, if not given"
+    )
+    width: int = Field(8, ge=2, le=128, description="channels of the finest level")
+    learning_rate: float = Field(4e-3, gt=0, le=1, description="peak of the one-cycle schedule")
+    min_steps: int = Field(400, ge=1, le=10_000_000, description="optimiser steps at least")
+    augment: AugmentConfig = Field(
+        AugmentConfig(flip=0, rotation_degrees=15, scale=1.15, shift=0.05, elastic=0.02),
+        description="small changes, no mirroring: what lies left stays left",
+    )
+    views: Literal[1, 2, 4] = Field(
+        1, description="mirrored views whose mean is taken; more than 1 only where training mirrors, too"
     )
 
 
@@ -237,12 +252,19 @@ class MedicalConfig(_Section):
     data: DataConfig = DataConfig()
     image: ImageConfig = ImageConfig()
     protocol: ProtocolConfig = ProtocolConfig()
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentConfig = Field(AugmentConfig(), description="of pictures")
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    volumes: VolumeConfig = VolumeConfig()
     inference: InferenceConfig = InferenceConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     explanation: ExplanationConfig = ExplanationConfig()
+
+    def inference_of(self, dimensions: int) -> InferenceConfig:
+        """How images of so many axes are segmented."""
+        if dimensions == 2:
+            return self.inference
+        return self.inference.model_copy(update={"views": self.volumes.views})
 
 
 def tiny() -> MedicalConfig:
@@ -254,6 +276,7 @@ def tiny() -> MedicalConfig:
         protocol=ProtocolConfig(num_folds=2),
         model=ModelConfig(encoder="test_resnet", width=4),
         training=TrainingConfig(epochs=2, min_steps=25, learning_rate=4e-3),
+        volumes=VolumeConfig(width=4, min_steps=25),
         inference=InferenceConfig(views=2),
         evaluation=EvaluationConfig(num_bootstraps=100),
         explanation=ExplanationConfig(num_checked=10),
@@ -268,6 +291,7 @@ def quick() -> MedicalConfig:
         protocol=ProtocolConfig(num_folds=2),
         model=ModelConfig(encoder="test_resnet", width=8),
         training=TrainingConfig(epochs=6, min_steps=120, learning_rate=8e-3),
+        volumes=VolumeConfig(min_steps=120),
         evaluation=EvaluationConfig(num_bootstraps=500),
     )
 

@@ -32,7 +32,8 @@ LIMITS = (
     "disagree with each other, the numbers say nothing about the truth.",
     "Another camera, scanner, protocol or population can make masks wrong without a sign. The check against the "
     "brightness and contrast of the training images finds coarse differences alone.",
-    "Confidence is how far mirrored views of one image agree. A network can be wrong in all views alike.",
+    "Confidence is how far the network agrees with itself, in mirrored views or in its probabilities: it can be wrong "
+    "and agree.",
     "Areas and volumes are those of the found mask, at the spacing that the file or the manifest states.",
     "Small structures are missed more often than large ones, and cost a higher share of their size.",
 )

@@ -43,10 +43,11 @@ def fit_fold(trainer: Trainer, division: Division, fold: Fold, name: str) -> Fit
     learnt, held_out = drawn[part != 0], drawn[part == 0]
     intensity = cases.fit_intensity(learnt, config.image)
     network, results = trainer.segmenter(learnt, intensity, name)
-    predictor = Predictor(network.eval(), trainer.patch(learnt), config.inference)
+    patch = trainer.patch(learnt)
+    predictor = Predictor(network.eval(), patch, config.inference_of(len(patch)))
     calibrated = Calibrated.fit(
         predictor, cases, held_out, cases.transfers(intensity), config.inference.refer_share, config.seed
     )
-    final = Predictor(predictor.network, predictor.patch, config.inference, calibrated.temperature)
+    final = Predictor(predictor.network, patch, predictor.config, calibrated.temperature)
     record = {"network": training_record(results), "calibration": calibrated.to_json()}
     return Fitted(final, intensity, calibrated, learnt, held_out, record)

@@ -1,9 +1,10 @@
 """From one image to a mask at its own size, and how sure it is.
 
-The image is seen in several mirrored views. Their mean is the answer; how much the views disagree says how sure it is
-(test-time augmentation: Wang et al. 2019). Volumes, and pictures at their own scale, are crossed by overlapping
-windows, weighed by a Gaussian so that the borders of windows do not show (Isensee et al. 2021). Masks of large pictures
-are made in strips: the memory is that of the picture and its mask, whatever the number of structures.
+Pictures are seen in several mirrored views. Their mean is the answer; how much the views disagree says how sure it is
+(test-time augmentation: Wang et al. 2019). Volumes are not mirrored in training: there is one view, and it is as sure
+as its mask agrees with its probabilities. Volumes, and pictures at their own scale, are crossed by overlapping windows,
+weighed by a Gaussian so that the borders of windows do not show (Isensee et al. 2021). Masks of large pictures are made
+in strips: the memory is that of the picture and its mask, whatever the number of structures.
 
 Shapes: V views, K structures and the background, spatial axes last.
 """
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipelines.medical_segmentation.batches import scaled
+from pipelines.medical_segmentation.batches import channels_last, scaled
 from pipelines.medical_segmentation.config import InferenceConfig
 from pipelines.medical_segmentation.geometry import Frame
 from pipelines.medical_segmentation.model import as_probabilities
@@ -30,7 +31,7 @@ class Found:
     """What was found in one image.
 
     probabilities: float32 (K, *grid), mean over views. mask: uint8 of the image's own shape. confidence: float64 of
-    shape (structures,), 0 to 1: how far the views agree on each structure.
+    shape (structures,), 0 to 1: see `agreement`.
     """
 
     probabilities: np.ndarray
@@ -76,7 +77,7 @@ class Predictor:
 
     def _logits(self, seen: Tensor) -> Tensor:
         if seen.ndim == 4 and tuple(seen.shape[2:]) == self.patch:
-            logits: Tensor = self.network(seen.contiguous(memory_format=torch.channels_last))
+            logits: Tensor = self.network(seen.contiguous(memory_format=channels_last(2)))
             return logits
         from monai.inferers.utils import sliding_window_inference
 
@@ -100,8 +101,9 @@ class Predictor:
 def agreement(mean: Tensor, single: list[Tensor]) -> np.ndarray:
     """How far views agree on each structure, 0 to 1, float64 of shape (structures,).
 
-    mean: (K, *grid), probabilities; single: the mask of each view. Mean Dice of these with the mask of the mean. Where
-    no view shows the structure, it is how far the likeliest pixel is from being one.
+    mean: (K, *grid), probabilities; single: the mask of each view. Mean Dice of these with the mask of the mean; of a
+    single view Dice of its mask with its probabilities. Where no view shows the structure, it is how far the likeliest
+    pixel is from being one.
     """
     together = mean.argmax(0)
     found = []
@@ -110,6 +112,9 @@ def agreement(mean: Tensor, single: list[Tensor]) -> np.ndarray:
         pairs = [(view == structure, common) for view in single]
         if not any(bool(own.any()) or bool(both.any()) for own, both in pairs):
             found.append(1 - float(mean[structure].max()))
+        elif len(single) == 1:
+            both = float(mean[structure][common].sum())
+            found.append(2 * both / float(mean[structure].sum() + common.sum()))
         else:
             found.append(float(np.mean([_dice(own, both) for own, both in pairs])))
     return np.array(found)

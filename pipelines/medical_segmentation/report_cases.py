@@ -143,11 +143,12 @@ def referral_section(config: MedicalConfig, evidence: EvidenceDocuments) -> Sect
 
 
 def _referral_text(config: MedicalConfig, evidence: EvidenceDocuments) -> str:
-    metrics, views = evidence.evaluation["metrics"][NETWORK], config.inference.views
+    metrics = evidence.evaluation["metrics"][NETWORK]
+    views = config.inference_of(evidence.cases.dimensions).views
     text = (
         f"Each image is seen in {views} mirrored views; how far their masks agree is the confidence. "
         if views > 1
-        else "With a single view there is nothing to compare, so confidence says little. "
+        else "Confidence is how far the mask of an image agrees with its probabilities (Dice). "
     )
     promised = config.inference.refer_share
     text += f"The threshold was set so that {share(promised, 0)} of the calibration cases are referred"

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from pipelines.medical_segmentation.batches import scaled
+from pipelines.medical_segmentation.batches import channels_last, scaled
 from pipelines.medical_segmentation.calibrate import Calibrated
 from pipelines.medical_segmentation.cases import Cases
 from pipelines.medical_segmentation.config import MedicalConfig
@@ -108,7 +108,10 @@ class Scorer:
     def predictor(self) -> Predictor:
         """How the U-Net is asked."""
         assert self.calibrated is not None, "a grader does not segment"
-        return Predictor(self.network, self.form.patch, self.config.inference, self.calibrated.temperature)
+        patch = self.form.patch
+        return Predictor(
+            self.network, patch, self.config.inference_of(len(patch)), self.calibrated.temperature
+        )
 
     def place(self, study: Study) -> Placed:
         """A study on the grid. Raises RequestError for one of another form than the training cases."""
@@ -134,7 +137,7 @@ class Scorer:
         """Probability of each grade, float64 of shape (grades,)."""
         assert isinstance(self.network, Grader), "a U-Net does not grade"
         image = scaled(torch.from_numpy(seen.image)[None], torch.from_numpy(seen.transfer)[None])
-        found = mirrored_probabilities(self.network, image.contiguous(memory_format=torch.channels_last))
+        found = mirrored_probabilities(self.network, image.contiguous(memory_format=channels_last(2)))
         probabilities: np.ndarray = found[0].double().numpy()
         return probabilities
 
@@ -170,7 +173,7 @@ class Scorer:
         reasons = [] if self.familiar.has(seen.fingerprint, seen.transfer) else [UNLIKE]
         confidence, limit = float(found.confidence.min()), self.calibrated.refer_below
         if confidence < limit:
-            reasons.insert(0, f"the views disagree (confidence {confidence:.2f}, below {limit:.2f})")
+            reasons.insert(0, f"not sure enough (confidence {confidence:.2f}, below {limit:.2f})")
         return "; ".join(reasons) or None
 
     def grade_row(self, study: Study, seen: Placed, probabilities: np.ndarray) -> dict[str, Any]:
@@ -274,8 +277,7 @@ def _network(config: MedicalConfig, form: Form, num_structures: int) -> nn.Modul
             if form.num_grades
             else new_segmenter(bare, form.num_channels, num_structures + 1, form.patch)
         )
-    if len(form.patch) == 2:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=channels_last(len(form.patch)))  # type: ignore[call-overload]
     return network.eval()
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.medical_segmentation.augment import Augment
-from pipelines.medical_segmentation.batches import PatchBatches, PictureBatches, patch_of
+from pipelines.medical_segmentation.batches import PatchBatches, PictureBatches, channels_last, patch_of
 from pipelines.medical_segmentation.cases import NO_GRADE, Cases
 from pipelines.medical_segmentation.config import MedicalConfig
 from pipelines.medical_segmentation.intensity import Intensity
@@ -46,7 +46,7 @@ class Trainer:
         """Edges of what the network sees at once: the picture, or a patch of volumes."""
         if self.cases.dimensions == 2:
             return (self.config.image.size,) * 2
-        return self.config.model.patch or patch_of(self.cases, train)
+        return self.config.volumes.patch or patch_of(self.cases, train)
 
     def segmenter(
         self, train: np.ndarray, intensity: Intensity, name: str
@@ -57,8 +57,7 @@ class Trainer:
             self.config.seed,
             lambda: new_segmenter(self.config, self.cases.num_channels, len(self.cases.labels) + 1, patch),
         )
-        if self.cases.dimensions == 2:
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=channels_last(self.cases.dimensions))  # type: ignore[call-overload]
         loss = _segmentation_step(
             self._source(intensity, patch), segmentation_loss(self.config.training.loss)
         )
@@ -75,15 +74,16 @@ class Trainer:
             self.config.seed,
             lambda: new_grader(self.config, self.cases.num_channels, int(self.cases.grades.max()) + 1),
         )
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=channels_last(2))  # type: ignore[call-overload]
         loss = _grading_step(self._source(intensity, self.patch(train)), torch.from_numpy(self.cases.grades))
         return network, self._run(network, loss, train, name)
 
     def _source(self, intensity: Intensity, patch: tuple[int, ...]) -> _Source:
-        augment = Augment(self.config.augment)
-        if self.cases.dimensions == 2 and self.config.image.scale == "fit":
+        config = self.config
+        augment = Augment(config.augment if self.cases.dimensions == 2 else config.volumes.augment)
+        if self.cases.dimensions == 2 and config.image.scale == "fit":
             return PictureBatches.of(self.cases, intensity, augment)
-        return PatchBatches.of(self.cases, intensity, augment, patch, self.config.training.foreground_share)
+        return PatchBatches.of(self.cases, intensity, augment, patch, config.training.foreground_share)
 
     def _run(
         self,
@@ -94,14 +94,14 @@ class Trainer:
     ) -> list[FitResult]:
         """All at once, or the pretrained encoder later than the rest."""
         knobs = self.config.training
+        rate = (knobs if self.cases.dimensions == 2 else self.config.volumes).learning_rate
         if not knobs.frozen_epochs:
-            return [self._stage(network, loss, train, knobs.epochs, knobs.learning_rate, name)]
+            return [self._stage(network, loss, train, knobs.epochs, rate, name)]
         encoder = encoder_of(network)
         encoder.requires_grad_(False)
-        first = self._stage(network, loss, train, knobs.frozen_epochs, knobs.learning_rate, f"{name}-frozen")
+        first = self._stage(network, loss, train, knobs.frozen_epochs, rate, f"{name}-frozen")
         encoder.requires_grad_(True)
-        rate = knobs.learning_rate * knobs.unfrozen_rate
-        return [first, self._stage(network, loss, train, knobs.epochs, rate, name)]
+        return [first, self._stage(network, loss, train, knobs.epochs, rate * knobs.unfrozen_rate, name)]
 
     def _stage(
         self,
@@ -113,12 +113,13 @@ class Trainer:
         name: str,
     ) -> FitResult:
         knobs = self.config.training
+        min_steps = (knobs if self.cases.dimensions == 2 else self.config.volumes).min_steps
         data = {"case": torch.from_numpy(train)}
         size = min(knobs.batch_size, len(train))
         # a last batch of one case would give batch normalisation nothing to normalise by
         batches = DeviceBatches(data, size, seed=self.config.seed, drop_last=True)
         settings = FitSettings(
-            epochs=max(epochs, -(-knobs.min_steps // len(batches))),
+            epochs=max(epochs, -(-min_steps // len(batches))),
             learning_rate=rate,
             weight_decay=knobs.weight_decay,
             schedule="one_cycle",
@@ -142,7 +143,11 @@ def new_segmenter(
     model = config.model
     if len(patch) == 3:
         return volume_network(
-            num_channels, num_classes, patch=patch, width=model.width, deep_supervision=model.deep_supervision
+            num_channels,
+            num_classes,
+            patch=patch,
+            width=config.volumes.width,
+            deep_supervision=model.deep_supervision,
         )
     return picture_network(
         num_channels,

@@ -91,7 +91,11 @@ def judged(small: MedicalConfig, generated: Generated, cases: Cases) -> Judged:
 def judged_volumes(small: MedicalConfig) -> Judged:
     data = DataConfig(num_patients=4, images_per_patient=2, generated_size=64, dimensions=3)
     config = small.model_copy(
-        update={"data": data, "training": small.training.model_copy(update={"min_steps": 6, "batch_size": 2})}
+        update={
+            "data": data,
+            "training": small.training.model_copy(update={"batch_size": 2}),
+            "volumes": small.volumes.model_copy(update={"min_steps": 6}),
+        }
     )
     made = generate(data, seed=0)
     cases = gather_cases(made.studies, made.labels, config.image, len(made.studies), VOLUME_SPACING)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pipelines.medical_segmentation import inference
-from pipelines.medical_segmentation.config import InferenceConfig
+from pipelines.medical_segmentation.config import InferenceConfig, tiny
 from pipelines.medical_segmentation.geometry import Frame
 from pipelines.medical_segmentation.inference import Predictor, agreement, cleaned, components, own_mask
 
@@ -86,7 +86,7 @@ def test_views_come_back_in_the_orientation_of_the_image():
     for views in (1, 2, 4):
         found = Predictor(Brightness(), (32, 32), InferenceConfig(views=views)).find(image, STANDARD, frame)
         assert np.array_equal(found.mask, (image[0] > 0).astype(np.uint8))
-        assert found.confidence.tolist() == [1.0]
+        assert (found.confidence.tolist() == [1.0]) is (views > 1), "views of a pixel-wise network agree"
 
 
 def test_a_network_that_answers_by_side_is_not_sure():
@@ -191,3 +191,16 @@ def test_a_picture_of_10000_by_10000_pixels_takes_its_mask_and_half_a_gigabyte_m
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 100 + 500, "megabytes beyond the picture itself"
+
+
+def test_a_single_view_is_as_sure_as_its_mask_agrees_with_its_probabilities():
+    sure = torch.tensor([[[0.0, 0.0], [1.0, 1.0]], [[1.0, 1.0], [0.0, 0.0]]])
+    unsure = torch.tensor([[[0.4, 0.4], [0.6, 0.6]], [[0.6, 0.6], [0.4, 0.4]]])
+    assert agreement(sure, [sure.argmax(0)]).tolist() == [1.0]
+    assert agreement(unsure, [unsure.argmax(0)])[0] == pytest.approx(2 * 1.2 / (2.0 + 2.0))
+
+
+def test_volumes_are_seen_in_as_many_views_as_their_training_allows():
+    config = tiny()
+    assert config.inference_of(2).views == config.inference.views
+    assert config.inference_of(3).views == config.volumes.views == 1

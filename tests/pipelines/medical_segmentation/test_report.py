@@ -116,10 +116,10 @@ def test_share_referred_stands_beside_the_share_that_was_set(judged, evidence):
     assert f"Of the test cases {100 * referred:.1f} % were referred" in text
 
 
-def test_one_view_is_said_to_tell_little(judged, evidence):
+def test_the_confidence_of_one_view_is_that_of_its_probabilities(judged, evidence):
     inference = judged.config.inference.model_copy(update={"views": 1})
     config = judged.config.model_copy(update={"inference": inference})
-    assert "confidence says little" in text_of(referral_section(config, evidence))
+    assert "agrees with its probabilities" in text_of(referral_section(config, evidence))
 
 
 def test_maps_that_fail_their_check_are_shown_as_such(evidence):

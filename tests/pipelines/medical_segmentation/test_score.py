@@ -56,7 +56,7 @@ def test_rows_say_what_the_table_of_the_evaluation_says(judged, scorer):
     assert both.height == evaluated.height
     np.testing.assert_allclose(both["area_mm2"], both["size_found"], rtol=1e-6)
     np.testing.assert_allclose(both["confidence"], both["confidence_evaluated"], atol=1e-6)
-    is_sure = pl.col("refer_reason").str.contains("views").fill_null(False)
+    is_sure = pl.col("refer_reason").str.contains("not sure enough").fill_null(False)
     assert both.select(is_sure)["refer_reason"].equals(both["referred"], check_names=False)
 
 
@@ -160,7 +160,7 @@ def test_pieces_are_counted_and_unsure_cases_referred_with_both_numbers(scorer, 
     assert (second["num_components"], second["num_pixels"]) == (0, 0)
     assert not first["refer"]
     [reason] = {row["refer_reason"] for row in scorer.rows(study, seen, unsure, "a.png")}
-    assert reason.startswith("the views disagree (confidence")
+    assert reason.startswith("not sure enough (confidence")
     assert f"below {scorer.calibrated.refer_below:.2f}" in reason
 
 
