@@ -37,10 +37,9 @@ from pipelines.ecg_anomaly.score_files import ToScore
 from pipelines.ecg_anomaly.train import Trainer, anomaly_parts, new_autoencoder, reconstruction_loss
 from shared.training.batches import Batch, DeviceBatches
 from shared.training.fit import fit
-from shared.training.runtime import keep_freed_memory
 from shared.training.settings import FitSettings, Precision
-from tests.benchmarks.fraud_detection import Work, clock_of, compared, seconds_of
-from tests.benchmarks.recommender import Measured, show
+from tests.benchmarks.fraud_detection import Work, clock_of, compared, parser_of, run_sections, seconds_of
+from tests.benchmarks.recommender import Measured
 
 NUM_BEATS, NUM_SAMPLES, USUAL_BATCH = 87_000, 256, 128
 LEARNING_RATE = 1e-3
@@ -265,23 +264,5 @@ def write_record(folder: Path, record: Record) -> Path:
 SECTIONS = {"training": training, "scoring": scoring, "recording": recording}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--cpu-time", action="store_true")
-    parser.add_argument("--only", choices=SECTIONS)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    keep_freed_memory()  # as `fit` does
-    for name, section in SECTIONS.items():
-        if options.only in (None, name):
-            show(name, section(options), as_json=options.json)
-
-
 if __name__ == "__main__":
-    main()
+    run_sections(SECTIONS, parser_of(__doc__, SECTIONS))

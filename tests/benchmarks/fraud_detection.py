@@ -17,7 +17,7 @@ machine --cpu-time with one thread counts the time that the process got. Needs L
 import argparse
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from itertools import pairwise
 
@@ -58,6 +58,7 @@ ALLOCATOR_SECONDS = 2.0
 Sizes = tuple[int, tuple[int, ...], int]
 Work = Callable[[], object]
 Clock = Callable[[], float]
+Sections = Mapping[str, Callable[[argparse.Namespace], Iterable[Measured]]]
 
 
 def clock_of(cpu_time: bool) -> Clock:
@@ -228,23 +229,29 @@ def streaming(options: argparse.Namespace) -> Iterator[Measured]:
 SECTIONS = {"training": training, "scoring": scoring, "features": features, "streaming": streaming}
 
 
-def main() -> None:
+def parser_of(description: str | None, sections: Sections, *, threads: int = 1) -> argparse.ArgumentParser:
+    """The options that every benchmark of a pipeline has."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=threads)
     parser.add_argument("--cpu-time", action="store_true")
-    parser.add_argument("--only", choices=SECTIONS)
+    parser.add_argument("--only", choices=sections)
     parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def run_sections(sections: Sections, parser: argparse.ArgumentParser) -> None:
+    """Measure and show all sections, or the one that is asked for."""
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     keep_freed_memory()  # as `fit` does
-    for name, section in SECTIONS.items():
+    for name, section in sections.items():
         if options.only in (None, name):
             show(name, section(options), as_json=options.json)
 
 
 if __name__ == "__main__":
-    main()
+    run_sections(SECTIONS, parser_of(__doc__, SECTIONS))

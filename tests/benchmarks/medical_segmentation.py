@@ -40,10 +40,9 @@ from pipelines.medical_segmentation.studies import Study
 from pipelines.medical_segmentation.train import new_segmenter
 from shared.training.batches import Batch, DeviceBatches
 from shared.training.fit import fit
-from shared.training.runtime import keep_freed_memory
 from shared.training.settings import FitSettings
-from tests.benchmarks.fraud_detection import compared, seconds_of
-from tests.benchmarks.recommender import Measured, show
+from tests.benchmarks.fraud_detection import compared, parser_of, run_sections, seconds_of
+from tests.benchmarks.recommender import Measured
 from tests.benchmarks.recommender_memory import in_own_process, with_extra_peak
 
 BATCH_SIZE, NUM_PICTURES = 8, 64
@@ -255,26 +254,13 @@ SECTIONS = {"training": training, "waiting": waiting, "inference": inference, "p
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = parser_of(__doc__, SECTIONS, threads=2)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument(
         "--own-scale", action="store_true", help="the large picture at its own scale, too: minutes"
     )
-    parser.add_argument("--cpu-time", action="store_true")
-    parser.add_argument("--only", choices=SECTIONS)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    keep_freed_memory()  # as `fit` does
-    for name, section in SECTIONS.items():
-        if options.only in (None, name):
-            show(name, section(options), as_json=options.json)
+    run_sections(SECTIONS, parser)
 
 
 if __name__ == "__main__":

@@ -37,10 +37,9 @@ from pipelines.predictive_maintenance.train import Trainer, forecast_loss, new_n
 from pipelines.predictive_maintenance.windows import Windows
 from shared.training.batches import Batch, DeviceBatches
 from shared.training.fit import fit
-from shared.training.runtime import keep_freed_memory
 from shared.training.settings import FitSettings, Precision
-from tests.benchmarks.fraud_detection import Work, clock_of, compared, seconds_of
-from tests.benchmarks.recommender import Measured, show
+from tests.benchmarks.fraud_detection import Work, clock_of, compared, parser_of, run_sections, seconds_of
+from tests.benchmarks.recommender import Measured
 from tests.benchmarks.recommender_memory import in_own_process, with_extra_peak
 
 NUM_ENGINES, NUM_READINGS, NUM_SENSORS = 100, 20_631, 14
@@ -271,23 +270,5 @@ def memory_of(times: int, length: int) -> int:
 SECTIONS = {"training": training, "scoring": scoring, "memory": memory}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--cpu-time", action="store_true")
-    parser.add_argument("--only", choices=SECTIONS)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    keep_freed_memory()  # as `fit` does
-    for name, section in SECTIONS.items():
-        if options.only in (None, name):
-            show(name, section(options), as_json=options.json)
-
-
 if __name__ == "__main__":
-    main()
+    run_sections(SECTIONS, parser_of(__doc__, SECTIONS))
