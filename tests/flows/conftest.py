@@ -18,14 +18,13 @@ class Commands:
     """How the tests run one pipeline.
 
     little_evidence: options with which everything runs and the evidence is small, for tests that are not about it.
-    long_epochs: so many train for seconds. small_table: options with which no table needs 400 kB.
+    long_epochs: so many train for seconds.
     """
 
     pipeline: str
     contract: str
     little_evidence: tuple[str, ...]
     long_epochs: int
-    small_table: tuple[str, ...] = ()
 
     @property
     def tiny(self) -> tuple[str, ...]:
@@ -63,7 +62,6 @@ FRAUD_DETECTION = Commands(
         "explanation.num_orders=1", "training.patience=1000",
     ),
     long_epochs=20,
-    small_table=settings("data.num_customers=50", "data.num_terminals=100", "data.num_days=70"),
 )  # fmt: skip
 # One network for each fold, those that are served, the autoencoder.
 PREDICTIVE_MAINTENANCE = Commands(
@@ -74,14 +72,13 @@ PREDICTIVE_MAINTENANCE = Commands(
         "explanation.num_steps=8",
     ),
     long_epochs=30,
-    small_table=settings("data.num_units=24", "data.max_life=80", "training.min_steps=20"),
 )  # fmt: skip
 # For each fold and for what is served one network, and those behind its threshold.
 ECG_ANOMALY = Commands(
     "ecg_anomaly",
     "ecg_records",
     settings("evaluation.num_bootstraps=50", "explanation.num_checked=20", "explanation.num_steps=8"),
-    long_epochs=60,
+    long_epochs=20,
 )
 # A U-Net for each fold, and the one that is served.
 MEDICAL_SEGMENTATION = Commands(

@@ -1,11 +1,15 @@
 """A finished run and the home that it left: what the run tests of the pipelines look into."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+
+_FILES = ("manifest.json", "model.safetensors", "config.json", "metrics.json", "model_card.md", "report.html")
+_PICKLED = {".pkl", ".pickle", ".joblib", ".npy", ".pt", ".pth"}
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,22 @@ class FinishedRun:
     @property
     def bundle(self) -> Path:
         return Path(self.document["model"]["bundle"])
+
+    def require_bundle(self, *more: str) -> None:
+        """The bundle has what every one has and the files `more`, and nothing in the home is pickled."""
+        files = {
+            path.relative_to(self.bundle).as_posix() for path in self.bundle.rglob("*") if path.is_file()
+        }
+        assert {*_FILES, *more} <= files
+        kinds = {path.suffix for path in self.fieldwork.home.rglob("*") if path.is_file()}
+        assert not kinds & _PICKLED
+
+    def require_reuse(self, command: Sequence[object], steps: Sequence[str]) -> None:
+        """The command of this run, given again, reuses all steps but the last, and gives the same."""
+        again = self.fieldwork(*command, "--json", "-").require_success()
+        for step in steps[:-1]:
+            assert f"\n  {step:<10} reused from an earlier run" in again.stderr
+        assert again.document | {"seconds": {}} == self.document | {"seconds": {}}
 
     def result(self, step: str) -> dict[str, Any]:
         """What a step handed on."""

@@ -74,17 +74,7 @@ def test_every_recording_is_tested_once_by_a_fold_that_has_not_seen_its_patient(
 
 
 def test_bundle_holds_what_scoring_needs_and_nothing_pickled(first_run):
-    names = {
-        path.relative_to(first_run.bundle).as_posix()
-        for path in first_run.bundle.rglob("*")
-        if path.is_file()
-    }
-    assert {
-        "manifest.json", "model.safetensors", "config.json", "metrics.json", "model_card.md", "report.html",
-        "profile.json", "features/thresholds.json", "test_scores.parquet",
-    } <= names  # fmt: skip
-    kinds = {path.suffix for path in first_run.fieldwork.home.rglob("*") if path.is_file()}
-    assert not kinds & {".pkl", ".pickle", ".joblib", ".npy", ".pt", ".pth"}
+    first_run.require_bundle("profile.json", "features/thresholds.json", "test_scores.parquet")
 
 
 def test_the_bundle_names_no_recording_of_the_test(first_run):
@@ -105,10 +95,7 @@ def test_report_and_card_say_that_this_is_no_medical_device(first_run):
 
 
 def test_second_identical_run_computes_nothing(first_run):
-    again = first_run.fieldwork(*TINY, "--json", "-").require_success()
-    for step in STEPS[:-1]:
-        assert f"\n  {step:<10} reused from an earlier run" in again.stderr
-    assert again.document | {"seconds": {}} == first_run.document | {"seconds": {}}
+    first_run.require_reuse(TINY, STEPS)
 
 
 def test_a_given_division_is_kept_and_the_served_detector_is_the_tested_one(divided_run):

@@ -88,17 +88,7 @@ def test_every_model_has_the_headlines_with_interval_and_the_network_first(first
 
 
 def test_bundle_holds_what_scoring_needs_and_nothing_pickled(first_run):
-    names = {
-        path.relative_to(first_run.bundle).as_posix()
-        for path in first_run.bundle.rglob("*")
-        if path.is_file()
-    }
-    assert {
-        "manifest.json", "model.safetensors", "config.json", "metrics.json", "model_card.md", "report.html",
-        "profile.json", "features/scorer.json",
-    } <= names  # fmt: skip
-    kinds = {path.suffix for path in first_run.fieldwork.home.rglob("*") if path.is_file()}
-    assert not kinds & {".pkl", ".pickle", ".joblib", ".npy", ".pt", ".pth"}
+    first_run.require_bundle("profile.json", "features/scorer.json")
 
 
 def test_report_and_card_show_every_part(first_run):
@@ -127,10 +117,7 @@ def test_score_command_gives_the_forecasts_of_the_evaluation(first_run, test_rea
 
 
 def test_second_identical_run_computes_nothing(first_run):
-    again = first_run.fieldwork(*TINY, "--json", "-").require_success()
-    for step in STEPS[:-1]:
-        assert f"\n  {step:<10} reused from an earlier run" in again.stderr
-    assert again.document | {"seconds": {}} == first_run.document | {"seconds": {}}
+    first_run.require_reuse(TINY, STEPS)
 
 
 def test_a_fleet_without_failures_gets_an_alarm_and_nothing_is_claimed(unfailed_run, tmp_path):
