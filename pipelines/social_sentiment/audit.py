@@ -32,7 +32,7 @@ CHECKS = (
 # Smaller shifts change no decision; and a shift must be larger than samples of one population differ.
 _LEAST_SHIFT = 0.05
 _NUM_DEVIATIONS = 3.0
-_LENGTH_CLASSES = (0, 40, 80, 120, 160, 300)
+_LENGTHS = (40, 80, 120, 160, 300)
 _NUM_EXAMPLES = 5
 _Parts = Mapping[str, np.ndarray]
 
@@ -186,11 +186,9 @@ def _largest(values: pl.Series, train: np.ndarray, other: np.ndarray) -> str:
 
 
 def _length_class(texts: pl.Series) -> pl.Series:
-    edges = list(_LENGTH_CLASSES[1:])
-    names = [f"{low} to {high} characters" for low, high in zip(_LENGTH_CLASSES[:-1], edges, strict=True)]
-    return (
-        texts.str.len_chars().cut(edges, labels=[*names, f"more than {edges[-1]} characters"]).cast(pl.String)
-    )
+    ends = (*map(str, _LENGTHS), "any number of")
+    names = np.array([f"up to {end} characters" for end in ends])
+    return pl.Series(names[np.searchsorted(_LENGTHS, texts.str.len_chars().to_numpy())])
 
 
 def _finding(check: str, severity: Severity, frame: pl.DataFrame, rows: np.ndarray, what: str) -> Finding:

@@ -28,10 +28,9 @@ METHOD = "layer integrated gradients, summed over words"
 TARGET = "logit of the label given minus the mean logit of the others"
 MAX_STEPS = 512
 # What may be missing of the difference that is divided: a share of it, and in logits where it is small.
-_RELATIVE_GAP, _ABSOLUTE_GAP = 0.02, 0.02
-_POSTS_AT_ONCE, _TOKENS_AT_ONCE = 64, 4096
+_RELATIVE_GAP, _ABSOLUTE_GAP = 0.05, 0.05
+_POSTS_AT_ONCE, _TOKENS_AT_ONCE = 64, 1024
 _NUM_WORDS = 5
-POWER = 2.0
 # Weaker words than this share of the strongest did not decide.
 _LEAST_SHARE = 0.1
 
@@ -108,8 +107,7 @@ class Explainer:
         found: dict[int, PostExplanation] = {}
         for places in _alike(posts):
             explanations = self._explain([posts[at] for at in places], self.num_steps)
-            for place, explanation in zip(places, explanations, strict=True):
-                found[place] = explanation
+            found.update(zip(places, explanations, strict=True))
         return [found[place] for place in range(len(posts))]
 
     def labels_of(self, texts: Sequence[str]) -> np.ndarray:
@@ -148,7 +146,9 @@ class Explainer:
             PostExplanation(
                 post.text, post.spans, post.by_word(values), post.label, float(base), float(output), num_steps
             )
-            for post, values, base, output in zip(posts, found.values, found.base_value, found.output, strict=True)
+            for post, values, base, output in zip(
+                posts, found.values, found.base_value, found.output, strict=True
+            )
         ]
 
     def _ends(self, ids: Tensor, is_word: Tensor) -> tuple[Tensor, Tensor]:
@@ -172,8 +172,7 @@ class _Path:
     def margin(self, inputs: dict[str, Tensor]) -> Tensor:
         """What is explained. place: (points, L), of each token on the way from 0 to 1; row: (points,), the posts'."""
         row = inputs["row"]
-        along = (inputs["place"] ** POWER)[:, :, None]
-        embedded = torch.lerp(self.there[row], self.here[row], along)
+        embedded = torch.lerp(self.there[row], self.here[row], inputs["place"][:, :, None])
         logits = self.network.of_embedded(embedded)
         chosen = logits.gather(1, self.label[row][:, None])[:, 0]
         return chosen - (logits.sum(1) - chosen) / (logits.shape[1] - 1)

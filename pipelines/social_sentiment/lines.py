@@ -41,15 +41,17 @@ def as_written(texts: pl.Series) -> tuple[pl.Series, tuple[str, ...]]:
     is_quoted = plain.str.contains(_QUOTED).fill_null(False)
     inner = plain.str.strip_prefix('"').str.strip_suffix('"').str.replace_all('""', '"', literal=True)
     unquoted = inner.zip_with(is_quoted, plain)
-    # a quoted text that was broken into lines leaves one quote in each of its rows
-    is_torn = ~is_quoted & (unquoted.str.count_matches('"', literal=True).fill_null(0) == 1)
+    # a quoted text that was broken into lines leaves one of its quotes in each of them
+    is_torn = ~is_quoted & (unquoted.str.count_matches('"', literal=True).fill_null(0) % 2 == 1)
     whole = unquoted.str.strip_prefix('"').str.strip_suffix('"').zip_with(is_torn, unquoted)
     decoded = _decoded(whole)
-    return decoded.alias(texts.name), _counted(
+    single = decoded.str.replace_all('"{2,}', '"')
+    return single.alias(texts.name), _counted(
         {
             "had the quotes of a CSV writer": is_quoted,
             "began or ended with one of two quotes": whole.ne_missing(unquoted),
             "had escapes such as \\u2019": decoded.ne_missing(whole),
+            "had doubled quotes": single.ne_missing(decoded),
         }
     )
 

@@ -7,6 +7,8 @@ explanations can follow the gradient to them.
 Shapes: B posts, L tokens, E embedding, K labels. mask: bool (B, L), True where a token is; None where all are.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +140,10 @@ def hub_encoder(name: str, *, dropout: float, weights: bool = True) -> tuple[Hub
         for field in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             if hasattr(config, field):
                 setattr(config, field, dropout)
-        network = AutoModel.from_pretrained(
-            name, config=config, local_files_only=local, trust_remote_code=False, use_safetensors=True
-        )
+        with _without_progress_bars():
+            network = AutoModel.from_pretrained(
+                name, config=config, local_files_only=local, trust_remote_code=False, use_safetensors=True
+            )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise RequestError(
@@ -162,6 +165,20 @@ def hub_encoder_of(config: dict[str, Any]) -> HubEncoder:
     except (KeyError, ValueError, TypeError) as error:
         raise RequestError(f"Expected the configuration of an encoder. Received another: {error}") from error
     return HubEncoder(_without_pooler(network))
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """A bar of an instant's length would stand among the lines of a run."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _without_pooler(network: nn.Module) -> nn.Module:

@@ -18,6 +18,10 @@ _TOLERANCE = 1e-5
 _LEVEL = 0.95
 # Cells of one array of resampled probabilities, 32 MB.
 _CELLS_AT_ONCE = 4_000_000
+# Jeffreys' prior, as if so many posts of each label more had been read. Without it the interval of a day on which all
+# of a few posts look alike is a point: those of 3 to 5 posts held the true share in 71 % of cases, with it in 99 %
+# (generator, preset tiny, 2026-11).
+_IMAGINED_POSTS = 0.5
 # Beyond so many posts log-odds are rounded to this, which moves a share by less than a thousandth.
 _FEW_POSTS, _GRID = 2000, 0.1
 
@@ -36,20 +40,23 @@ class Shares:
 def estimated(calibration: Calibration, logits: np.ndarray, seed: int) -> Shares:
     """Shares of the labels among some posts, at least one. logits: (posts, K).
 
-    The interval covers which posts happened to be written (their resamples) and how well the classifier was calibrated
-    (resamples of the calibration posts).
+    The interval covers which posts happened to be written (the Bayesian bootstrap, Rubin 1981) and how well the
+    classifier was calibrated (resamples of the calibration posts).
     """
     num_posts, num_labels = logits.shape
     labels = calibration.decide(calibration.probabilities(logits))
     alike, counts = _alike(logits)
-    share = corrected(calibration.probabilities(alike), calibration.prior, counts.astype(np.float64))
+    weight = np.append(counts, np.full(num_labels, _IMAGINED_POSTS))
+    share = corrected(_with_imagined(calibration.probabilities(alike)), calibration.prior, weight)
     random = np.random.default_rng([seed, num_posts])
     replicates = []
     numbers = np.arange(1, len(calibration.parameters))
     for part in np.array_split(numbers, max(1, -(-len(numbers) * alike.size // _CELLS_AT_ONCE))):
-        weight = random.multinomial(num_posts, counts / num_posts, size=len(part)).astype(np.float64)
-        probabilities = np.stack([calibration.probabilities(alike, number) for number in part])
-        replicates.append(corrected(probabilities, calibration.prior, weight))
+        drawn = random.standard_gamma(weight, (len(part), len(weight)))
+        probabilities = np.stack(
+            [_with_imagined(calibration.probabilities(alike, number)) for number in part]
+        )
+        replicates.append(corrected(probabilities, calibration.prior, drawn))
     tail = (1 - _LEVEL) / 2
     low, high = np.quantile(np.concatenate(replicates), [tail, 1 - tail], axis=0)
     counted = np.bincount(labels, minlength=num_labels) / num_posts
@@ -63,9 +70,11 @@ def corrected(probabilities: np.ndarray, prior: np.ndarray, weight: np.ndarray |
     """
     of_post = np.ones(probabilities.shape[:-1]) if weight is None else weight
     of_post = of_post / of_post.sum(-1, keepdims=True)
+    ratio = probabilities / prior
     share = np.broadcast_to(prior, (*probabilities.shape[:-2], len(prior)))
     for _ in range(_MAX_STEPS):
-        found = (of_post[..., None, :] @ adapted(probabilities, prior, share[..., None, :]))[..., 0, :]
+        seen = (ratio @ share[..., None])[..., 0]
+        found = share * ((of_post / seen)[..., None, :] @ ratio)[..., 0, :]
         done = np.abs(found - share).max() < _TOLERANCE
         share = found
         if done:
@@ -77,6 +86,11 @@ def adapted(probabilities: np.ndarray, prior: np.ndarray, share: np.ndarray) -> 
     """Probabilities (..., posts, K) where labels are as often as in `share` instead of `prior`."""
     weighed = probabilities * (share / prior)
     return np.asarray(weighed / weighed.sum(-1, keepdims=True))
+
+
+def _with_imagined(probabilities: np.ndarray) -> np.ndarray:
+    """A post more of each label, of which there is no doubt. (posts, K) -> (posts + K, K)."""
+    return np.concatenate([probabilities, np.eye(probabilities.shape[1])])
 
 
 def _alike(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

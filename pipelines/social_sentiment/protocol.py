@@ -16,7 +16,7 @@ from pipelines.social_sentiment.config import ProtocolConfig
 from pipelines.social_sentiment.duplicates import connected, group_posts
 from pipelines.social_sentiment.schema import TEST, TRAIN, VALIDATION, Posts
 from pipelines.social_sentiment.weak_labels import IS_WEAK
-from shared.data.splits import split_by_time, split_stratified_by_hash
+from shared.data.splits import split_by_time
 from shared.errors import RequestError
 
 Kind = Literal["given", "time", "random"]
@@ -169,12 +169,27 @@ def _by_time(placing: _Placing, config: ProtocolConfig, seed: int) -> None:
 
 
 def _at_random(placing: _Placing, config: ProtocolConfig, seed: int) -> None:
-    gold = placing.gold
-    fractions = (1 - config.test_share, 0.0, config.test_share)
-    units, labels = pl.Series(placing.units[gold]), placing.frame["label"][gold]
-    split = split_stratified_by_hash(units, labels, fractions, salt=f"test {seed}")
     placing.part[placing.has_label] = TRAIN
-    placing.part[gold[split.test]] = TEST
+    placing.part[_cut(placing, placing.gold, config.test_share, [seed, 0])] = TEST
+
+
+def _cut(placing: _Placing, rows: np.ndarray, share: float, seed: list[int]) -> np.ndarray:
+    """About a share of some posts at random, in whole units and with the mixture of labels of all.
+
+    Units are gone through label by label (that of their first post). The first of each is taken, then one whenever half
+    of it is owed: of every label, and of units of every size, the share is right to within two units.
+    """
+    _, first, unit = np.unique(placing.units[rows], return_index=True, return_inverse=True)
+    sizes = np.bincount(unit)
+    labels, label = np.unique(placing.frame["label"][rows[first]].to_numpy().astype(str), return_inverse=True)
+    shuffled = np.random.default_rng(seed).permutation(len(first))
+    is_taken, has_one, owed = np.zeros(len(first), dtype=bool), np.zeros(len(labels), dtype=bool), 0.0
+    for one in shuffled[np.argsort(label[shuffled], kind="stable")]:
+        owed += share * sizes[one]
+        if owed >= sizes[one] / 2 or not has_one[label[one]]:
+            is_taken[one] = has_one[label[one]] = True
+            owed -= sizes[one]
+    return rows[is_taken[unit]]
 
 
 def _separate_authors(placing: _Placing, kind: Kind, config: ProtocolConfig) -> bool:
@@ -188,7 +203,8 @@ def _separate_authors(placing: _Placing, kind: Kind, config: ProtocolConfig) -> 
     )
     num_learning = (placing.part != "").sum() - placing.is_in(TEST).sum()
     if config.authors == "auto":
-        wanted = kind == "random" or (kind == "time" and 2 * is_theirs.sum() <= num_learning)
+        is_cheap = bool(2 * is_theirs.sum() <= num_learning)
+        wanted = kind == "random" or (kind == "time" and is_cheap)
     else:
         wanted = config.authors == "apart"
     if wanted:
@@ -199,10 +215,7 @@ def _separate_authors(placing: _Placing, kind: Kind, config: ProtocolConfig) -> 
 def _cut_calibration(placing: _Placing, config: ProtocolConfig, seed: int) -> None:
     """Weak labels do not calibrate: those that say the same as what does are left out later."""
     rows = np.flatnonzero(placing.is_in(TRAIN) & ~placing.is_weak)
-    units, labels = pl.Series(placing.units[rows]), placing.frame["label"][rows]
-    fractions = (1 - config.calibration_share, config.calibration_share, 0.0)
-    split = split_stratified_by_hash(units, labels, fractions, salt=f"calibration {seed}")
-    placing.part[rows[split.validation]] = VALIDATION
+    placing.part[_cut(placing, rows, config.calibration_share, [seed, 1])] = VALIDATION
 
 
 def _require_enough(frame: pl.DataFrame, labels: tuple[str, ...]) -> None:

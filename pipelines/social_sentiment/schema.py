@@ -52,13 +52,14 @@ def probability_column(label: str) -> str:
 
 
 def input_contract(labels: Sequence[str]) -> Contract:
-    """`social_posts` for a task: `label` is one of its labels. Its version says which."""
+    """`social_posts` for a task: `label` is one of its labels, and `author` a digest. Its version says which task."""
     contract = load(CONTRACT)
     document = contract.document()
     document["version"] = f"{contract.version}+{_suffix(labels)}"
-    (column,) = (one for one in document["schema"][0]["properties"] if one["name"] == "label")
+    columns = {column["name"]: column for column in document["schema"][0]["properties"]}
     arguments = {"validValues": list(labels)}
-    column["quality"] = [{"metric": "invalidValues", "arguments": arguments, "mustBe": 0}]
+    columns["label"]["quality"] = [{"metric": "invalidValues", "arguments": arguments, "mustBe": 0}]
+    columns["author"]["logicalTypeOptions"] = {"pattern": "^[0-9a-f]{32}$"}
     return parse(document, label=f"{CONTRACT} for {', '.join(labels)}")
 
 

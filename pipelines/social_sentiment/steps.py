@@ -64,7 +64,7 @@ def split(ingested: Ingested, config: ProtocolConfig, seed: int) -> Divided:
 
 def _method(posts: Posts, division: Division) -> str:
     if division.kind == "time":
-        how = f"By time, the test from {posts.frame['time'][division.test].min():%Y-%m-%d} on"
+        how = f"By time, the test from {posts.frame['time'][division.test].dt.date().min()} on"
     else:
         how = {"given": "As the data say", "random": "At random, in one mixture of labels"}[division.kind]
     train, calibration, test = (len(rows) for rows in division.parts().values())

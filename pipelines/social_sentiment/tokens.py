@@ -116,9 +116,9 @@ class Tokens:
     @staticmethod
     def _word_of(found: Any, text: str, starts: np.ndarray, ends: np.ndarray) -> Iterator[int]:
         for (begin, end), special in zip(found.offsets, found.special_tokens_mask, strict=True):
-            # a byte-level token may begin with the blank before its word
+            # a byte-level token may begin with the blank before its word, or be that blank alone
             while begin < end and text[begin].isspace():
                 begin += 1
             word = int(np.searchsorted(starts, begin, side="right")) - 1
-            known = not special and begin < end and word >= 0 and begin < ends[word]
+            known = not special and word >= 0 and begin < ends[word]
             yield word if known else NO_WORD

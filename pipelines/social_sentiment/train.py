@@ -81,6 +81,7 @@ class Trainer:
         place = encoder_place(model.encoder)
         tokens = pretrained_tokens(place, model.max_length)
         encoder, described = hub_encoder(place, dropout=model.dropout)
+        _require_its_tokens(place, tokens.vocabulary, encoder)
         return tokens, seeded(seed, lambda: Classifier(encoder, num_labels, model.dropout)), described
 
     def _stage(
@@ -184,6 +185,16 @@ def pretrained_tokens(place: str, max_length: int) -> Tokens:
             f"Expected a tokenizer with a file tokenizer.json and padding in {place}. Received another."
         )
     return Tokens(backend.to_str(), found.pad_token, min(max_length, int(found.model_max_length)))
+
+
+def _require_its_tokens(place: str, vocabulary: int, encoder: HubEncoder) -> None:
+    """Where a folder has no tokenizer the library makes one up that knows no word, and says nothing."""
+    rows = encoder.network.get_input_embeddings().num_embeddings  # type: ignore[operator]
+    if not rows / 2 <= vocabulary <= rows:
+        raise RequestError(
+            f"Expected the tokenizer of the encoder in {place}, of about {rows:,} tokens. Received one of "
+            f"{vocabulary:,}: see that its files are complete, tokenizer.json among them."
+        )
 
 
 def logits_of(

@@ -10,7 +10,7 @@ _EMOJI = r"[\x{2600}-\x{27bf}\x{1f300}-\x{1faff}]"
 _COUNTED = {
     "words": r"\S+",
     "users": r"(?:^|[^\w@])@\w",
-    "links": r"(?i)https?://|www\.|\bt\.co/",
+    "links": r"(?i)https?://|\bwww\.|(?:^|\s)t\.co/",
     "hashtags": r"(?:^|\s)#\w",
     "emoji": _EMOJI,
     "exclamations": "!",
@@ -21,7 +21,8 @@ def watched(scorer: Scorer, posts: pl.DataFrame, logits: np.ndarray) -> tuple[pl
     """A row for each post, and how sure its label is, float64 (posts,).
 
     Counted are words, users, links, hashtags, emoji and exclamation marks. capitals: share of the letters.
-    tokens_per_word: rises where the vocabulary does not know the words. cut: the end of the post is not read.
+    tokens_per_word: rises where the vocabulary does not know the words, as in another language. cut: the end of the post
+    is not read. Topics and languages as given are not among them: tables name them or not, whatever is in the posts.
     """
     tokens = scorer.tokens.encode(scorer.prepared(posts["text"])).lengths
     text = pl.col("text")
@@ -30,8 +31,6 @@ def watched(scorer: Scorer, posts: pl.DataFrame, logits: np.ndarray) -> tuple[pl
         capitals=text.str.count_matches(r"\p{Lu}") / text.str.count_matches(r"\p{L}").clip(lower_bound=1),
         tokens_per_word=pl.Series(tokens) / text.str.count_matches(r"\S+").clip(lower_bound=1),
         cut=pl.Series(tokens >= scorer.tokens.max_length),
-        language="language",
-        topic="topic",
     )
     calibration = scorer.calibration
     return found, calibration.sureness(calibration.probabilities(logits))

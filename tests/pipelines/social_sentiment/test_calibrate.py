@@ -30,12 +30,12 @@ def _posts(num_posts: int, temperature: float, bias: tuple[float, ...], seed: in
     ids=["as-it-is", "too-sure", "too-shy", "two-labels"],
 )
 def test_temperature_and_biases_of_the_simulation_are_found(temperature, bias):
-    logits, labels, probabilities = _posts(20_000, temperature, bias)
+    logits, labels, probabilities = _posts(6_000, temperature, bias)
     found = Calibration.fit(logits, labels, CONFIG, seed=0)
     summary = found.summary()
-    assert summary["temperature"] == pytest.approx(temperature, rel=0.06)
-    np.testing.assert_allclose(summary["biases"], bias, atol=0.08)
-    np.testing.assert_allclose(found.probabilities(logits), probabilities, atol=0.04)
+    assert summary["temperature"] == pytest.approx(temperature, rel=0.1)
+    np.testing.assert_allclose(summary["biases"], bias, atol=0.15)
+    np.testing.assert_allclose(found.probabilities(logits), probabilities, atol=0.06)
 
 
 def test_the_prior_is_the_mixture_of_the_calibration_posts():
@@ -47,12 +47,12 @@ def test_the_prior_is_the_mixture_of_the_calibration_posts():
 
 def test_resamples_scatter_as_parameters_of_other_samples_do():
     temperatures = []
-    for seed in range(30):
-        logits, labels, _ = _posts(400, 2.0, (0.0, 0.0, 0.0), seed)
+    for seed in range(12):
+        logits, labels, _ = _posts(200, 2.0, (0.0, 0.0, 0.0), seed)
         temperatures.append(Calibration.fit(logits, labels, CONFIG, seed).parameters[0, 0])
-    logits, labels, _ = _posts(400, 2.0, (0.0, 0.0, 0.0))
+    logits, labels, _ = _posts(200, 2.0, (0.0, 0.0, 0.0))
     resampled = Calibration.fit(logits, labels, CONFIG, seed=0).parameters[1:, 0]
-    assert 0.6 < resampled.std() / np.std(temperatures) < 1.7
+    assert 0.5 < resampled.std() / np.std(temperatures) < 2
 
 
 def test_labels_that_logits_tell_apart_without_error_leave_all_numbers_finite():
@@ -69,7 +69,7 @@ def test_a_label_without_a_calibration_post_is_a_wrong_request():
 
 
 @given(seed=st.integers(0, 1000), share=st.floats(0, 0.9))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_no_more_calibration_posts_are_left_to_a_human_than_asked_for(seed, share):
     logits, labels, _ = _posts(60, 2.0, (0.5, 0.0, -0.5), seed)
     if len(set(labels.tolist())) < 3:

@@ -55,7 +55,8 @@ def some_posts(rows: int = 120, **columns) -> Posts:
             "label": [LABELS[row % 3] for row in range(rows)],
             "is_weak": [False] * rows,
             **columns,
-        }
+        },
+        schema_overrides={"label": pl.String},
     )
     dtypes = {"time": pl.Datetime("us", "UTC"), "author": pl.String, "part": pl.String, "language": pl.String}
     lacking = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in dtypes.items() if name not in columns]
@@ -122,14 +123,14 @@ def test_the_seed_alone_decides_a_random_split():
 def test_training_posts_that_say_what_a_test_post_says_are_left_out():
     posts = some_posts(time=daily())
     text = posts.frame["text"][110]
-    posts = changed(
-        posts, "text", {3: "RT @x: " + text, 4: text + " https://t.co/a", 5: text.replace("9", "8")}
-    )
+    posts = changed(posts, "text", {3: "RT @x: " + text, 4: text + " https://t.co/a", 5: text + " nulla"})
     division = divide(posts, CONFIG, seed=0)
-    for row in (3, 4):
+    for row in (3, 4, 5):
         assert reason_of(division, row) == SAYS_TEST
     assert 110 in division.test
-    assert division.notes == (f"2 posts {SAYS_TEST} are left out.",)
+    assert division.notes == (f"3 posts {SAYS_TEST} are left out.",)
+    exact = divide(posts, ProtocolConfig(near_duplicate=1), seed=0)
+    assert exact.left_out.tolist() == [3, 4]
 
 
 def test_posts_that_say_the_same_stay_together_in_a_random_split():
@@ -141,8 +142,9 @@ def test_posts_that_say_the_same_stay_together_in_a_random_split():
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(0, 40), min_size=120, max_size=120), st.integers(0, 3))
-def test_authors_never_cross_a_random_split(authors, seed):
+@given(st.lists(st.integers(0, 3), min_size=120, max_size=120), st.integers(0, 3))
+def test_authors_never_cross_a_random_split(skips, seed):
+    authors = [(row + skip) // 3 for row, skip in enumerate(skips)]
     posts = some_posts(author=[f"a{author}" for author in authors])
     division = divide(posts, CONFIG, seed)
     of = {name: {authors[row] for row in rows} for name, rows in division.parts().items()}
@@ -153,14 +155,14 @@ def test_authors_never_cross_a_random_split(authors, seed):
 
 @pytest.mark.parametrize(
     ("num_authors", "authors", "apart"),
-    [(40, "auto", False), (40, "apart", True), (120, "auto", True), (40, "any", False)],
+    [(30, "auto", False), (30, "apart", True), (120, "auto", True), (30, "any", False)],
     ids=["faithful authors", "asked for", "authors of one post", "refused"],
 )
 def test_in_a_split_by_time_authors_are_kept_apart_where_that_costs_little(num_authors, authors, apart):
     posts = some_posts(time=daily(), author=[f"a{row % num_authors}" for row in range(120)])
     division = divide(posts, ProtocolConfig(authors=authors), seed=0)
     assert division.authors_apart is apart
-    crossing = num_authors == 40
+    crossing = num_authors == 30
     assert (SAME_AUTHOR in division.reasons) == (apart and crossing)
     assert checks(audited(posts, division)).get("author_overlap") == (
         "warning" if crossing and not apart else None
@@ -245,7 +247,8 @@ def test_planted_leaks_are_found():
         report = audited(bad_posts, division)
         leaks = {finding.check for finding in report.findings if finding.severity == "leak"}
         assert check in leaks, check
-        assert leaks <= {check, "time_order"}, check
+        with_it = {"time_order", "author_overlap"} if check == "post_overlap" else set()
+        assert leaks <= {check} | with_it, check
         with pytest.raises(FieldworkError, match=rf"\[{check}\]"):
             report.require()
 

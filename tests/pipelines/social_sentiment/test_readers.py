@@ -39,10 +39,14 @@ def written(text: str) -> str:
         ('"To be or not to be"', '"To be or not to be"'),
         ('"a" and "b"', '"a" and "b"'),
         (r"/o\ and \o/", r"/o\ and \o/"),
+        ('a torn "" quoted"', 'a torn " quoted'),
+        ('says ""hi"" to all', 'says "hi" to all'),
+        ('he is 5\'10"', "he is 5'10"),
         ("ends with a tab\t", "ends with a tab"),
     ],
     ids=["escapes", "surrogates", "lone surrogate", "CSV", "escaped quotes", "torn start", "torn end", "own quotes",
-         "two quotes", "backslashes", "tab"],
+         "two quotes", "backslashes", "torn with quotes",
+         "doubled", "inches", "tab"],
 )  # fmt: skip
 def test_texts_are_read_as_they_were_written(given, meant):
     assert written(given) == meant

@@ -37,9 +37,7 @@ def test_a_post_scores_the_same_alone_and_among_others_in_any_order(world):
     order = np.random.default_rng(0).permutation(len(texts))
     np.testing.assert_allclose(world.scorer.logits(texts[order]), world.logits[order], atol=1e-5)
     for place in (0, 17, 40):
-        np.testing.assert_allclose(
-            world.scorer.logits([texts[place]])[0], world.logits[place], atol=1e-5
-        )
+        np.testing.assert_allclose(world.scorer.logits([texts[place]])[0], world.logits[place], atol=1e-5)
 
 
 def test_strange_posts_get_finite_scores(world):

@@ -1,0 +1,65 @@
+"""How shares, posts and words are written where people read them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from shared.publishing.blocks import show
+
+READERS = (
+    "For insight and brand teams who watch what is said about something, and for the data scientists who answer for "
+    "the count."
+)
+NOT_ABOUT_PEOPLE = "It counts posts; it does not judge those who wrote them."
+# A report is read, not searched: of longer posts the beginning is shown.
+_MOST_SHOWN = 400
+
+
+def share(value: float | None, digits: int = 1) -> str:
+    """A share as `12.3 %`; an en dash for none."""
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def between(low: float | None, high: float | None, digits: int = 1) -> str:
+    """An interval of shares as `12.3 to 15.6 %`; nothing where there is none."""
+    if low is None or high is None:
+        return ""
+    return f"{100 * low:.{digits}f} to {share(high, digits)}"
+
+
+def points(value: float) -> str:
+    """A difference of shares as `+1.2 points`."""
+    return f"{100 * value:+.1f} points".replace("-", "−")
+
+
+def post_sentence(post: Mapping[str, Any]) -> str:
+    """What was said of a post, how sure, and what people said. post: see `word_gallery.shown`."""
+    said = "people agree" if post["label"] == post["truth"] else f"people said {post['truth']}"
+    words = ", ".join(post["deciding_words"]) or "none"
+    return (
+        f"Given {post['label']}, probability {show(post['probability'], 2)}; {said}. Deciding words: {words}. Margin of "
+        f"the label: {show(post['base'], 1)} without words, {show(post['output'], 1)} with them."
+    )
+
+
+def marked_pieces(
+    text: str, spans: Sequence[Sequence[int]], contributions: Sequence[float]
+) -> list[tuple[str, float]]:
+    """A post in pieces with their weights, -1 to 1: the strongest word of the post has 1, what is between words 0."""
+    strongest = max(map(abs, contributions), default=0.0) or 1.0
+    return list(_pieces(text, spans, [value / strongest for value in contributions]))
+
+
+def _pieces(
+    text: str, spans: Sequence[Sequence[int]], weights: Sequence[float]
+) -> Iterator[tuple[str, float]]:
+    at = 0
+    for (begin, end), weight in zip(spans, weights, strict=True):
+        if end > _MOST_SHOWN:
+            yield text[at:_MOST_SHOWN] + "…", 0.0
+            return
+        if begin > at:
+            yield text[at:begin], 0.0
+        yield text[begin:end], weight
+        at = end
+    if at < len(text):
+        yield text[at:], 0.0
