@@ -122,6 +122,17 @@ PIPELINES: tuple[Pipeline, ...] = (
         sources=("synthetic", "movielens_100k", "gowalla"),
         headline="test/ndcg_at_20",
     ),
+    Pipeline(
+        name="social_sentiment",
+        title="Social-media sentiment",
+        question="What do people say about us, how is it changing, which posts decide it, and how far can the count be "
+        "trusted?",
+        input_contract="social_posts",
+        output_contract="post_sentiment",
+        module="pipelines.social_sentiment",
+        sources=("synthetic", "semeval2017", "tweeteval_sentiment"),
+        headline="test/macro_recall",
+    ),
 )
 
 

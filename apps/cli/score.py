@@ -71,6 +71,8 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
         f"{document.get('pipeline')} version {document.get('version')}: rows {counts}",
         f"scores       {document.get('output')}",
     ]
+    if document.get("trend"):
+        lines.append(f"trend        {document['trend']}")
     if rows.get("quarantined"):
         lines.append(f"quarantined  {document.get('quarantine')}")
     if document.get("drift"):

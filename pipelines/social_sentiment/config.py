@@ -121,8 +121,9 @@ class TrainingConfig(_Section):
         1, ge=1, le=1024, description="batches, so many budgets of tokens, an optimiser step"
     )
     learning_rate: float = Field(
-        1e-3, gt=0, le=1, description="peak of the schedule; 1e-5 to 2e-4 for pretrained encoders"
+        1e-3, gt=0, le=1, description="peak of the schedule; of our own encoder, and of the head alone"
     )
+    pretrained_rate: float = Field(1e-4, gt=0, le=1, description="peak of the schedule, pretrained encoders")
     layer_decay: float = Field(
         1.0,
         gt=0,

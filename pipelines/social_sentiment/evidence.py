@@ -16,10 +16,10 @@ QUESTION = (
     "trusted?"
 )
 METRICS = {
-    "test/macro_recall": "Macro-recall, mean recall of the labels",
-    "test/macro_f1": "Macro-F1, mean F1 of the labels",
+    "test/macro_recall": "Macro-recall",
+    "test/macro_f1": "Macro-F1",
     "test/accuracy": "Accuracy",
-    "test/ece": "Calibration error of probabilities",
+    "test/ece": "Calibration error",
 }
 LIMITS = (
     "A label is what annotators read into a text without its thread, pictures or author. They disagree on about one "

@@ -42,8 +42,6 @@ GRADIENTS, LEFT_OUT = "gradients", "left_out"
 UNIT = "logits"
 _FEWEST_CHECKED = 2
 _MOST_RANDOMISED = 20
-# Of so many posts for each one that is checked the words are collected.
-_POSTS_A_CHECK = 3
 
 
 def explain_test(
@@ -60,11 +58,10 @@ def explain_test(
     row for each word: post_id, label (as given), place (from 0), word, contribution (logits).
     """
     explainer, texts = Explainer.of(scorer), scorer.prepared(frame["text"])
-    rows = posts_to_explain(table, scorer.config.explanation.num_checked * _POSTS_A_CHECK, scorer.config.seed)
+    rows = posts_to_explain(table, scorer.config.explanation.num_checked, scorer.config.seed)
     found = explainer.explain([texts[row] for row in rows], table[NETWORK].to_numpy()[rows])
-    checked = found[: scorer.config.explanation.num_checked]
-    document = checks_of(explainer, checked) | {
-        "posts": len(found),
+    others = left_out_one_by_one(found, margins(explainer))
+    document = checks_of(explainer, found, others) | {
         "steps": {
             str(steps): count for steps, count in sorted(Counter(each.steps for each in found).items())
         },
@@ -77,7 +74,7 @@ def explain_test(
         },
     }
     if truth is not None:
-        document["truth"] = against_truth(explainer, checked, frame[rows[: len(checked)]], truth, rival)
+        document["truth"] = against_truth(explainer, found, others, frame[rows], truth, rival)
     return document, contributions(found, frame["post_id"].gather(rows), scorer.labels)
 
 
@@ -91,22 +88,26 @@ def posts_to_explain(table: pl.DataFrame, size: int, seed: int) -> np.ndarray:
     return np.asarray(order[np.argsort(turn, kind="stable")][:size])
 
 
-def checks_of(explainer: Explainer, checked: Sequence[PostExplanation]) -> dict[str, Any]:
+def checks_of(
+    explainer: Explainer, found: Sequence[PostExplanation], others: Sequence[np.ndarray]
+) -> dict[str, Any]:
     """The explanation as `attribution`, with its checks: removal, left_out (agreement) and num_randomised (posts).
+
+    others: of the same posts, words left out one by one.
 
     The last two checks are None, and the explanation is not checked, where hardly a post has words enough.
     """
     seed = explainer.scorer.config.seed
-    attribution = _attribution(checked)
-    wordy = [each for each in checked if len(each.spans) >= FEWEST_WORDS]
+    attribution = _attribution(found)
+    wordy = [each for each in found if len(each.spans) >= FEWEST_WORDS]
     if len(wordy) < _FEWEST_CHECKED:
         return {"attribution": attribution.to_json(), "removal": [], "left_out": None, "num_randomised": 0}
-    others = left_out_one_by_one(wordy, margins(explainer))
+    others = [values for each, values in zip(found, others, strict=True) if len(each.spans) >= FEWEST_WORDS]
     checks = WordChecks.of(wordy, others, probabilities(explainer), seed=seed)
     alike = _of_one_length(wordy)
     spearman = _likeness_to_random(explainer, alike, seed)
-    moved = np.abs([each.output - each.base for each in checked]).mean()
-    gap = float(np.abs([each.gap for each in checked]).mean() / max(moved, np.finfo(float).tiny))
+    moved = np.abs([each.output - each.base for each in found]).mean()
+    gap = float(np.abs([each.gap for each in found]).mean() / max(moved, np.finfo(float).tiny))
     faithfulness = checks.faithfulness(spearman, gap, seed=seed)
     return {
         "attribution": attribution.checked(faithfulness).to_json(),
@@ -139,19 +140,22 @@ def probabilities(explainer: Explainer) -> Judge:
 def against_truth(
     explainer: Explainer,
     found: Sequence[PostExplanation],
+    others: Sequence[np.ndarray],
     frame: pl.DataFrame,
     truth: Truth,
     rival: Baseline | None,
 ) -> dict[str, Any] | None:
     """See `word_truth.recovered`: of gradients, of words left out one by one, and of the same for the rival."""
     deciding = deciding_words(found, frame, truth, explainer.scorer.labels)
+    chosen = [place for place, decides in enumerate(deciding) if decides is not None]
     explanations = {
-        GRADIENTS: [each.contributions for each in found],
-        LEFT_OUT: left_out_one_by_one(found, margins(explainer)),
+        GRADIENTS: [found[place].contributions for place in chosen],
+        LEFT_OUT: [others[place] for place in chosen],
     }
     if rival is not None:
-        explanations[TFIDF] = left_out_one_by_one(found, _margins_of(rival))
-    return recovered(deciding, explanations, seed=explainer.scorer.config.seed)
+        explanations[TFIDF] = left_out_one_by_one([found[place] for place in chosen], _margins_of(rival))
+    known = [decides for decides in deciding if decides is not None]
+    return recovered(known, explanations, seed=explainer.scorer.config.seed)
 
 
 def _attribution(found: Sequence[PostExplanation]) -> Attribution:

@@ -79,12 +79,15 @@ def explained(scorer: Scorer, texts: pl.Series) -> pl.Series:
 
 @dataclass(frozen=True, slots=True)
 class Explainer:
-    """A fitted network with what it needs to be explained. num_steps: of the path, doubled where it is not complete."""
+    """A fitted network with what it needs to be explained. num_steps: of the path, doubled up to `max_steps` where its
+    words do not add up.
+    """
 
     scorer: Scorer
     network: Classifier
     tokens: Tokens
     num_steps: int
+    max_steps: int = MAX_STEPS
 
     @classmethod
     def of(cls, scorer: Scorer) -> Self:
@@ -92,8 +95,8 @@ class Explainer:
         return cls(scorer, scorer.network, scorer.tokens, scorer.config.explanation.steps)
 
     def with_network(self, network: Classifier) -> Self:
-        """The same for another network with the same tokenizer."""
-        return replace(self, network=network)
+        """The same, roughly, for another network with the same tokenizer: steps are not doubled."""
+        return replace(self, network=network, max_steps=self.num_steps)
 
     def explain(
         self, texts: Sequence[str], labels: Sequence[int] | np.ndarray | None = None
@@ -119,7 +122,7 @@ class Explainer:
         """Of posts of one number of tokens; those that do not add up again with twice the steps."""
         found = self._along_paths(posts, num_steps)
         rest = [place for place, each in enumerate(found) if not _adds_up(each)]
-        if rest and 2 * num_steps <= MAX_STEPS:
+        if rest and 2 * num_steps <= self.max_steps:
             finer = self._explain([posts[place] for place in rest], 2 * num_steps)
             for place, other in zip(rest, finer, strict=True):
                 found[place] = min(found[place], other, key=lambda each: abs(each.gap))

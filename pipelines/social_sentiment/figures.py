@@ -14,7 +14,6 @@ from shared.publishing.figure_style import (
     SMALL_POINTS,
     WIDE_INCHES,
     dress,
-    few_ticks,
     legend,
     literal,
     literals,
@@ -28,6 +27,7 @@ from shared.publishing.svg import INK, MUTED, PAPER
 MOST_PANELS = 6
 _MOST_WRITTEN = 8
 _MANY_DAYS = 60
+_MANY_MONTHS = 300
 _DARK = 0.55
 
 
@@ -88,7 +88,7 @@ def shares_over_time(shares: pl.DataFrame, labels: Sequence[str], topics: Sequen
             _share_panel(axes, own.filter(pl.col("label") == label).sort("day"))
             dress(axes, title=literal(label if topic is None else f"{topic}: {label}", 30))
             axes.set_ylim(-2, 102)
-            axes.yaxis.set_major_locator(few_ticks(3))
+            axes.set_yticks([0, 50, 100])
         row[0].set_ylabel("Posts in %", color=INK)
     for axes in grid[-1]:
         _dates(axes)
@@ -120,11 +120,11 @@ def _share_panel(axes: Any, rows: pl.DataFrame) -> None:
 
 
 def _dates(axes: Any) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.dates import AutoDateLocator, DateFormatter
 
-    locator = AutoDateLocator(minticks=2, maxticks=5)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+    first, last = axes.get_xlim()
+    axes.xaxis.set_major_locator(AutoDateLocator(minticks=2, maxticks=4))
+    axes.xaxis.set_major_formatter(DateFormatter("%d %b" if last - first < _MANY_MONTHS else "%b %Y"))
 
 
 def left_to_humans(kept: Sequence[Mapping[str, float]], abstained: float) -> str:
@@ -147,7 +147,9 @@ def left_to_humans(kept: Sequence[Mapping[str, float]], abstained: float) -> str
         linewidth=1.3,
         label="accuracy, posts at random",
     )
-    axes.axvline(100 * abstained, color=INK, linewidth=1, label=f"the fixed threshold, {100 * abstained:.0f} %")
+    axes.axvline(
+        100 * abstained, color=INK, linewidth=1, label=f"the fixed threshold, {100 * abstained:.0f} %"
+    )
     dress(axes, x="Posts left to a human in %", y="Of the others in %")
     legend(axes, "best")
     return save(figure)

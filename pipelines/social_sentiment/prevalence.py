@@ -96,10 +96,10 @@ def _with_imagined(probabilities: np.ndarray) -> np.ndarray:
 def _alike(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Logits without repetition and how many posts have each; many posts are put on a grid first.
 
-    A resample of 300,000 posts is then a few thousand numbers.
+    A resample of 300,000 posts is then a few thousand numbers. Sorted, so that the order of posts changes no interval.
     """
     if len(logits) <= _FEW_POSTS:
-        return logits, np.ones(len(logits), np.int64)
+        return logits[np.lexsort(logits.T)], np.ones(len(logits), np.int64)
     centred = logits - logits.mean(1, keepdims=True)
     cells, counts = np.unique(np.round(centred / _GRID).astype(np.int32), axis=0, return_counts=True)
     return cells * _GRID, counts

@@ -47,10 +47,10 @@ def trend_section(evidence: EvidenceDocuments) -> Section:
 
 def _text() -> str:
     return (
-        "Counting the labels that a model gives misstates how frequent they are: what it confuses is pulled towards the "
-        f"mixture that it learnt. Shares are therefore corrected ({METHOD}). Their interval covers which posts happened "
-        "to be written and how well the model was calibrated. Here both stand beside the labels that people gave to "
-        "the same posts."
+        "Counting the labels that a model gives misstates how frequent they are: what it confuses is pulled towards "
+        f"the mixture that it learnt. Shares are therefore corrected ({METHOD}). Their interval covers which posts "
+        "happened to be written and how well the model was calibrated. Here both stand beside the labels that people "
+        "gave to the same posts."
     )
 
 
@@ -101,8 +101,8 @@ def _errors_table(document: Mapping[str, Any]) -> Table:
         Column("Intervals that hold it\n95 % promised", number=True),
     ]
     note = (
-        "Beside the labels that people gave, an interval has more to cover than it needs to: it speaks of all posts that "
-        "could have been written that day. Few posts a day make wide intervals; neither way of counting is good there."
+        "Intervals also cover which posts happened to be written; the labels that people gave are of those that were. "
+        "With few posts a day intervals are wide, and neither way of counting is good."
     )
     return Table(columns, rows, "How far shares are off", [note])
 

@@ -1,13 +1,13 @@
 """The steps of the flows: each takes references and configuration, and returns references."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from pipelines.social_sentiment.audit import audit_division
-from pipelines.social_sentiment.baselines import fit_baselines
+from pipelines.social_sentiment.baselines import TFIDF, Baseline, fit_baselines
 from pipelines.social_sentiment.calibrate import Calibration
 from pipelines.social_sentiment.card import run_model_card
 from pipelines.social_sentiment.config import DataConfig, ProtocolConfig, SentimentConfig
@@ -64,16 +64,14 @@ def split(ingested: Ingested, config: ProtocolConfig, seed: int) -> Divided:
 
 def _method(posts: Posts, division: Division) -> str:
     if division.kind == "time":
-        how = f"By time, the test from {posts.frame['time'][division.test].dt.date().min()} on"
+        how = f"By time, the test from {posts.frame['time'][division.test].sort()[0]:%Y-%m-%d} on"
     else:
         how = {"given": "As the data say", "random": "At random, in one mixture of labels"}[division.kind]
     train, calibration, test = (len(rows) for rows in division.parts().values())
-    whom = (
-        "nobody who tests trains" if division.authors_apart else "people may be in training and in the test"
-    )
+    whom = "nobody who tests trains" if division.authors_apart else "people may be in training and test"
     return (
-        f"{how}: {train:,} train, {calibration:,} calibrate, {test:,} test. Posts that say the same are in one part; "
-        f"{whom}"
+        f"{how}: {train:,} posts train, {calibration:,} calibrate, {test:,} test; what says the same is in one part, "
+        f"and {whom}"
     )
 
 
@@ -113,10 +111,6 @@ def evaluate(
     store, posts, division = default_store(), ingested.posts(), divided.division()
     test = posts.frame[division.test]
     judged = [_judged(one, test["text"]) for one in fitted]
-    texts = prepare(posts.frame["text"][division.train], config.text)
-    baselines = fit_baselines(
-        texts, _numbers(posts, division.train), posts.labels, config.seed, config.evaluation.baselines
-    )
     table = predict_test(
         test,
         prepare(test["text"], config.text),
@@ -124,7 +118,7 @@ def evaluate(
         division.groups[division.test],
         judged[0],
         {one.seed: each for one, each in zip(fitted[1:], judged[1:], strict=True)},
-        baselines,
+        _baselines(posts, division, config, config.evaluation.baselines),
     )
     document = evaluation_document(table, posts.labels, judged[0].calibration.prior, config)
     return Evidence(document=store.put_json(plain(document)), table=store.put_frame(table))
@@ -146,7 +140,8 @@ def explain(ingested: Ingested, divided: Divided, served: Fitted, evaluated: Evi
     store, test = default_store(), _test_posts(ingested, divided)
     with opened(served) as scorer:
         truth = _truth(ingested, scorer.config)
-        document, table = explain_test(scorer, test, store.frame(evaluated.table), truth)
+        fitted = _baselines(ingested.posts(), divided.division(), scorer.config, ["tfidf"] if truth else [])
+        document, table = explain_test(scorer, test, store.frame(evaluated.table), truth, fitted.get(TFIDF))
     return Evidence(document=store.put_json(plain(document)), table=store.put_frame(table))
 
 
@@ -188,6 +183,13 @@ def assemble(
             },
         )
         return default_store().put_tree(folder)
+
+
+def _baselines(
+    posts: Posts, division: Division, config: SentimentConfig, names: Sequence[str]
+) -> Mapping[str, Baseline]:
+    texts = prepare(posts.frame["text"][division.train], config.text)
+    return fit_baselines(texts, _numbers(posts, division.train), posts.labels, config.seed, names)
 
 
 def _judged(fitted: Fitted, texts: pl.Series) -> Judged:

@@ -58,9 +58,13 @@ class Trainer:
         results = []
         if knobs.frozen_epochs and encoder is not None:
             network.encoder.requires_grad_(False)
-            results.append(self._stage(network, batches, knobs.frozen_epochs, seed, f"{name}-frozen"))
+            stage = f"{name}-frozen"
+            results.append(
+                self._stage(network, batches, knobs.frozen_epochs, knobs.learning_rate, seed, stage)
+            )
             network.encoder.requires_grad_(True)
-        results.append(self._stage(network, batches, knobs.epochs, seed, name))
+        rate = knobs.learning_rate if encoder is None else knobs.pretrained_rate
+        results.append(self._stage(network, batches, knobs.epochs, rate, seed, name))
         network.cpu().eval()
         num_tokens = int(tokens.encode(texts).lengths.sum())
         record = training_record(results) | {
@@ -79,18 +83,18 @@ class Trainer:
             tokens = Tokens.learn(texts, model.vocabulary, model.max_length)
             return tokens, seeded(seed, lambda: new_own(self.config, tokens.vocabulary, num_labels)), None
         place = encoder_place(model.encoder)
-        tokens = pretrained_tokens(place, model.max_length)
         encoder, described = hub_encoder(place, dropout=model.dropout)
+        tokens = pretrained_tokens(place, model.max_length)
         _require_its_tokens(place, tokens.vocabulary, encoder)
         return tokens, seeded(seed, lambda: Classifier(encoder, num_labels, model.dropout)), described
 
     def _stage(
-        self, network: Classifier, batches: TokenBatches, epochs: int, seed: int, name: str
+        self, network: Classifier, batches: TokenBatches, epochs: int, rate: float, seed: int, name: str
     ) -> FitResult:
         knobs = self.config.training
         settings = FitSettings(
             epochs=epochs,
-            learning_rate=knobs.learning_rate,
+            learning_rate=rate,
             rate_shares=rate_shares(network, knobs.layer_decay),
             weight_decay=knobs.weight_decay,
             schedule="warmup_cosine",

@@ -10,7 +10,7 @@ import polars as pl
 from pipelines.social_sentiment.explainer import PostExplanation
 from pipelines.social_sentiment.predictions import NETWORK
 
-SEEN_AT_LEAST = 3
+SEEN_AT_LEAST = 5
 _NUM_WORDS = 12
 _NUM_EXAMPLES = 4
 
@@ -20,22 +20,24 @@ def words_by_label(
 ) -> dict[str, list[dict[str, Any]]]:
     """Words that speak most for each label in the posts that were given it, by mean contribution, strongest first.
 
-    Case does not count. Words seen less often than three times are left out.
+    Case does not count. Words seen less than five times are left out.
     """
     values: dict[tuple[int, str], list[float]] = defaultdict(list)
     for each in found:
         for word, contribution in zip(each.words, each.contributions.tolist(), strict=True):
             values[each.label, word.casefold()].append(contribution)
     known = [
-        (label, {"word": word, "count": len(seen), "mean": float(np.mean(seen))})
+        (float(np.mean(seen)), word, len(seen), label)
         for (label, word), seen in values.items()
         if len(seen) >= SEEN_AT_LEAST
     ]
+    ranked = sorted((row for row in known if row[0] > 0), key=lambda row: (-row[0], row[1]))
     return {
-        name: sorted(
-            (row for label, row in known if label == number and row["mean"] > 0),
-            key=lambda row: (-row["mean"], row["word"]),
-        )[:_NUM_WORDS]
+        name: [
+            {"word": word, "count": count, "mean": mean}
+            for mean, word, count, label in ranked
+            if label == number
+        ][:_NUM_WORDS]
         for number, name in enumerate(label_names)
     }
 

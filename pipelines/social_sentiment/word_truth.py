@@ -28,27 +28,25 @@ def deciding_words(
 
 
 def recovered(
-    deciding: Sequence[np.ndarray | None], explanations: Mapping[str, Sequence[np.ndarray]], *, seed: int
+    deciding: Sequence[np.ndarray], explanations: Mapping[str, Sequence[np.ndarray]], *, seed: int
 ) -> dict[str, Any] | None:
-    """How well explanations find the deciding words, means over posts with 95 % intervals; None without such posts.
+    """How well explanations find the deciding words, means over posts with 95 % intervals; None without posts.
 
-    explanations: by name, of each post the values of its words. first: how often the strongest word decides. precision:
-    share of deciding words among as many of the strongest as there are. auroc: how often a deciding word is stronger
-    than another one of the post. chance: of first and precision with words in random order; of auroc it is 0.5.
+    deciding: of each post which of its words decide. explanations: by name, of each post the values of its words.
+    first: how often the strongest word decides. precision: share of deciding words among as many of the strongest as
+    there are. auroc: how often a deciding word is stronger than another one of the post. chance: of first and precision
+    with words in random order; of auroc it is 0.5.
     """
-    chosen = [place for place, decides in enumerate(deciding) if decides is not None]
-    if not chosen:
+    if not deciding:
         return None
-    known = [decides for decides in deciding if decides is not None]
     by_name = {
-        name: _scores([(values[place], decides) for place, decides in zip(chosen, known, strict=True)], seed)
-        for name, values in explanations.items()
+        name: _scores(list(zip(values, deciding, strict=True)), seed) for name, values in explanations.items()
     }
     return {
-        "posts": len(chosen),
-        "words": float(np.mean([len(decides) for decides in known])),
-        "deciding": float(np.mean([decides.sum() for decides in known])),
-        "chance": float(np.mean([decides.mean() for decides in known])),
+        "posts": len(deciding),
+        "words": float(np.mean([len(decides) for decides in deciding])),
+        "deciding": float(np.mean([decides.sum() for decides in deciding])),
+        "chance": float(np.mean([decides.mean() for decides in deciding])),
         "explanations": by_name,
     }
 

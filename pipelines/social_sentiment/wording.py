@@ -28,16 +28,30 @@ def between(low: float | None, high: float | None, digits: int = 1) -> str:
 
 def points(value: float) -> str:
     """A difference of shares as `+1.2 points`."""
-    return f"{100 * value:+.1f} points".replace("-", "−")
+    return f"{_signed(value)} points"
+
+
+def points_between(low: float, high: float) -> str:
+    """An interval of differences of shares as `−0.3 to +1.2`."""
+    return f"{_signed(low)} to {_signed(high)}"
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def number(value: float) -> str:
+    """A logit as `1.2`: a digit after the point, also where it is next to nothing."""
+    return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
 
 
 def post_sentence(post: Mapping[str, Any]) -> str:
     """What was said of a post, how sure, and what people said. post: see `word_gallery.shown`."""
     said = "people agree" if post["label"] == post["truth"] else f"people said {post['truth']}"
-    words = ", ".join(post["deciding_words"]) or "none"
+    words = " · ".join(post["deciding_words"]) or "none"
     return (
-        f"Given {post['label']}, probability {show(post['probability'], 2)}; {said}. Deciding words: {words}. Margin of "
-        f"the label: {show(post['base'], 1)} without words, {show(post['output'], 1)} with them."
+        f"Given {post['label']}, probability {show(post['probability'], 2)}; {said}. Deciding words: {words}. Margin "
+        f"of the label: {number(post['base'])} without words, {number(post['output'])} with them."
     )
 
 

@@ -9,6 +9,9 @@ from shared.evaluation.metric import decimals
 
 Kind = Literal["good", "warning", "bad", "neutral"]
 Value = str | int | float | bool | None
+_MARKS = 4
+# A weight closer to 0 than this is not marked.
+_FAINTEST = 0.1
 # Numbers from here on are not shares: three digits after the point would be more than is known.
 _LARGE = 2.0
 
@@ -104,6 +107,22 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkedText:
+    """A text in pieces, each marked by its weight: from -1, strongly against, over 0, plain, to 1, strongly for.
+
+    `title` stands above it and `note` below. Weights beyond 1 are marked as 1.
+    """
+
+    pieces: Sequence[tuple[str, float]]
+    title: str = ""
+    note: str = ""
+
+    def marks(self) -> list[tuple[str, str]]:
+        """Each piece with its mark: `for-1` to `for-4`, `against-1` to `against-4`, or nothing for a plain one."""
+        return [(text, _mark(weight)) for text, weight in self.pieces]
+
+
+@dataclass(frozen=True, slots=True)
 class MetricCard:
     """One headline number: the metric as JSON, and what it should be compared with."""
 
@@ -127,7 +146,7 @@ class Details:
     blocks: Sequence["Block"]
 
 
-Block = Paragraph | Bullets | Callout | KeyValues | Table | Figure | MetricCards | Details
+Block = Paragraph | Bullets | Callout | KeyValues | Table | Figure | MarkedText | MetricCards | Details
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +226,13 @@ def direction(metric: Mapping[str, Any]) -> str:
 
 def _minus(text: str) -> str:
     return "−" + text[1:] if text.startswith("-") else text
+
+
+def _mark(weight: float) -> str:
+    size = min(1.0, abs(weight))
+    if not size >= _FAINTEST:
+        return ""
+    return f"{'for' if weight > 0 else 'against'}-{math.ceil(size * _MARKS)}"
 
 
 def _is_number(value: Value) -> bool:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
@@ -141,6 +142,9 @@ def _text_as_text() -> Iterator[None]:
         before = {name: settings[name] for name in wanted}
         settings.update(wanted)
         try:
-            yield
+            with warnings.catch_warnings():
+                # Emoji are drawn by the fonts of the reader, not by those that lay the figure out.
+                warnings.filterwarnings("ignore", "Glyph .* missing from font")
+                yield
         finally:
             settings.update(before)

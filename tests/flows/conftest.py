@@ -87,6 +87,16 @@ MEDICAL_SEGMENTATION = Commands(
     settings("evaluation.num_bootstraps=50"),
     long_epochs=60,
 )
+# One network, and what its posts need to be judged.
+SOCIAL_SENTIMENT = Commands(
+    "social_sentiment",
+    "social_posts",
+    settings(
+        "evaluation.num_bootstraps=50", "evaluation.baselines=[majority]", "explanation.num_checked=20",
+        "explanation.steps=8",
+    ),
+    long_epochs=40,
+)  # fmt: skip
 COMMANDS = {
     commands.pipeline: commands
     for commands in (
@@ -96,6 +106,7 @@ COMMANDS = {
         PREDICTIVE_MAINTENANCE,
         ECG_ANOMALY,
         MEDICAL_SEGMENTATION,
+        SOCIAL_SENTIMENT,
     )
 }
 

@@ -108,7 +108,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pretrained(bert: Path, **training: object) -> SentimentConfig:
-    knobs = {"epochs": 2, "tokens_per_batch": 256, "learning_rate": 1e-3, **training}
+    knobs = {"epochs": 2, "tokens_per_batch": 256, "pretrained_rate": 1e-3, **training}
     return SentimentConfig(
         model=ModelConfig(encoder=str(bert), max_length=64), training=TrainingConfig.model_validate(knobs)
     )
@@ -124,8 +124,8 @@ def test_a_frozen_encoder_stays_as_it_was_until_all_learn(bert, monkeypatch):
 
     stages, stage = [], Trainer._stage
 
-    def watched(self, network, batches, epochs, seed, name):
-        result = stage(self, network, batches, epochs, seed, name)
+    def watched(self, network, batches, epochs, rate, seed, name):
+        result = stage(self, network, batches, epochs, rate, seed, name)
         stages.append((epochs, encoder_weights(network.encoder.network), network.head.weight.clone()))
         return result
 

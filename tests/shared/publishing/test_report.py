@@ -15,6 +15,7 @@ from shared.publishing.blocks import (
     Details,
     Figure,
     KeyValues,
+    MarkedText,
     MetricCard,
     MetricCards,
     Paragraph,
@@ -83,6 +84,7 @@ def every_block(text: str) -> list[Block]:
         Callout("bad", text, text),
         table,
         drawing,
+        MarkedText([(text, 1.0), (text, 0.0)], text, text),
         inner,
     ]
     return [*blocks, KeyValues({text: text}), MetricCards([MetricCard(text, {**METRIC, "unit": text}, text)])]
@@ -93,6 +95,21 @@ def test_hostile_text_stays_text_in_every_block() -> None:
     assert "script" not in found.tags
     assert "img" not in found.tags
     assert not [name for name, _ in found.attributes if name.startswith("on")]
+
+
+def test_marks_say_direction_and_strength_of_each_piece() -> None:
+    weights = {"none": 0.0, "faint": 0.05, "weak": 0.2, "middle": -0.5, "strong": 1.0, "beyond": -3.0}
+    marks = dict(MarkedText(list(weights.items())).marks())
+    assert marks == {
+        "none": "",
+        "faint": "",
+        "weak": "for-1",
+        "middle": "against-2",
+        "strong": "for-4",
+        "beyond": "against-4",
+    }
+    html = page(MarkedText([("so ", 0.0), ("good", 1.0)]))
+    assert '<p>so <mark class="for-4">good</mark></p>' in html
 
 
 def test_page_fetches_nothing_and_forbids_it() -> None:
