@@ -22,7 +22,8 @@ def watched(scorer: Scorer, posts: pl.DataFrame, logits: np.ndarray) -> tuple[pl
 
     Counted are words, users, links, hashtags, emoji and exclamation marks. capitals: share of the letters.
     tokens_per_word: rises where the vocabulary does not know the words, as in another language. cut: the end of the
-    post is not read. Topics and languages as given are not among them: tables name them or not, whatever is in the posts.
+    post is not read. Topics and languages as given are not among them: tables name them or not, whatever is in the
+    posts.
     """
     tokens = scorer.tokens.encode(scorer.prepared(posts["text"])).lengths
     text = pl.col("text")
