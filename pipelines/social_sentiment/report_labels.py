@@ -94,17 +94,18 @@ def abstention_section(evidence: EvidenceDocuments) -> Section:
 
 
 def _table_of_labels(evaluation: Mapping[str, Any]) -> Table:
-    models = {name: evaluation["metrics"][name] for name in TITLES if name in evaluation["metrics"]}
+    models = (NETWORK, evaluation["verdict"]["best_baseline"])
     columns: list[Column | str] = ["Label", Column("Posts", number=True)]
-    columns += [Column(f"{TITLES[model]}\nrecall", number=True) for model in models]
-    columns.append(Column(f"{TITLES[NETWORK]}\nF1", number=True))
+    columns += [
+        Column(f"{TITLES[model]}\n{name}", number=True) for name in ("recall", "F1") for model in models
+    ]
     rows: list[list[Value]] = []
     for label in evaluation["labels"]:
-        found = [metrics[f"test/recall_{label}"] for metrics in models.values()]
-        found.append(models[NETWORK][f"test/f1_{label}"])
+        names = (f"test/recall_{label}", f"test/f1_{label}")
+        found = [evaluation["metrics"][model][name] for name in names for model in models]
         posts = evaluation["counts"]["labels"][label]
         rows.append([label, posts, *(f"{estimate(metric)}\n{interval(metric)}" for metric in found)])
-    return Table(columns, rows, "Recall of each label, with 95 % intervals")
+    return Table(columns, rows, "Each label, the network and its strongest rival, with 95 % intervals")
 
 
 def _slices_table(slices: Sequence[Mapping[str, Any]], labels: Sequence[str], title: str, what: str) -> Table:

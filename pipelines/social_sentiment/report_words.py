@@ -147,7 +147,7 @@ def _facts(document: Mapping[str, Any]) -> list[str]:
     if faithfulness and faithfulness["randomisation_spearman"] is not None:
         facts.append(
             "Rank correlation with explanations of networks of random weights: "
-            f"{show(faithfulness['randomisation_spearman'], 2)}, on {document['num_randomised']} posts of one length; "
+            f"{faithfulness['randomisation_spearman']:.2f}, on {document['num_randomised']} posts of one length; "
             "near 0 is good."
         )
     return facts
