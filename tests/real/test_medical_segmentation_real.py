@@ -49,7 +49,7 @@ def test_kvasir_is_tested_on_its_validation_folder_and_copies_are_left_out(kvasi
     assert document["rows"]["test"] == 100
     assert 790 <= document["rows"]["train"] < 800
     card = Path(document["model"]["bundle"], "model_card.md").read_text()
-    assert "training cases left out, because a test case looks nearly the same" in card
+    assert "1 training case left out, because a test case looks nearly the same" in card
     assert "names no patients" in card
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.social_sentiment.lines import as_written, read_lines
@@ -52,9 +52,10 @@ def test_texts_are_read_as_they_were_written(given, meant):
     assert written(given) == meant
 
 
-@given(st.text(NEWLINES, max_size=40).filter(lambda text: text == text.strip(" \t")))
+@given(st.text(NEWLINES, max_size=40))
+@example("0 \\")
 def test_what_a_csv_writer_and_escapes_did_is_undone(text):
-    plain = text.replace("\\", "").replace('"', "'")
+    plain = text.replace("\\", "").replace('"', "'").strip(" \t")
     escaped = json.dumps(plain)[1:-1] if plain.isprintable() else plain
     assert written(escaped) == plain
     assert written('"' + plain + ',"') == plain + ","
