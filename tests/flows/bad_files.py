@@ -1,4 +1,4 @@
-"""Files that no run can read, as they come in the wild: for the request tests of every pipeline."""
+"""Files that no run can read, and tables that break a contract, as they come in the wild: for the request tests."""
 
 import gzip
 import os
@@ -36,3 +36,14 @@ def in_latin_1(folder: Path, table: pl.DataFrame) -> Path:
     """A CSV file in Latin-1 instead of UTF-8; some cell of the table has an accent."""
     (folder / "own.csv").write_bytes(table.write_csv().encode("latin-1"))
     return folder / "own.csv"
+
+
+def share(column: str, value: object, part: float = 0.2) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """Replaces the first part of a column, as text where the value is none of its kind."""
+
+    def change(table: pl.DataFrame) -> pl.DataFrame:
+        first = pl.int_range(pl.len()) < int(len(table) * part)
+        kept = pl.col(column).cast(pl.String) if isinstance(value, str) else pl.col(column)
+        return table.with_columns(pl.when(first).then(pl.lit(value)).otherwise(kept).alias(column))
+
+    return change

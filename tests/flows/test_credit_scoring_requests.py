@@ -1,13 +1,12 @@
 """Wrong requests end with exit code 2 and one or two plain lines, before anything is trained or published."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tests.flows.bad_files import in_latin_1, truncated_gzip, truncated_parquet, written
+from tests.flows.bad_files import in_latin_1, share, truncated_gzip, truncated_parquet, written
 
 # What was expected, one line for each kind of violation, the way out.
 CONTRACT_LINES = 3
@@ -82,16 +81,6 @@ def test_table_without_permission_is_a_wrong_request(fieldwork, tiny, tmp_path, 
     table.write_csv(tmp_path / "own.csv")
     (tmp_path / "own.csv").chmod(0)
     run_on(fieldwork, tiny, tmp_path / "own.csv").require_plain_failure(2, "own.csv")
-
-
-def share(column: str, value: object, part: float) -> Callable[[pl.DataFrame], pl.DataFrame]:
-    """Replaces the first part of a column."""
-
-    def change(table: pl.DataFrame) -> pl.DataFrame:
-        first = pl.int_range(pl.len()) < int(len(table) * part)
-        return table.with_columns(pl.when(first).then(pl.lit(value)).otherwise(pl.col(column)).alias(column))
-
-    return change
 
 
 @pytest.mark.parametrize(

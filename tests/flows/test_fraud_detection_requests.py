@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.flows.bad_files import in_latin_1, truncated_gzip, truncated_parquet, written
+from tests.flows.bad_files import in_latin_1, share, truncated_gzip, truncated_parquet, written
 
 TINY = ("run", "fraud_detection", "--preset", "tiny", "--quiet")
 LITTLE_EVIDENCE = (
@@ -95,17 +95,6 @@ def latin_1(folder: Path, table: pl.DataFrame) -> Path:
 def test_unreadable_table_is_a_wrong_request(fieldwork, tmp_path, table, write):
     path = write(tmp_path, table)
     fieldwork(*TINY, "--data", path).require_plain_failure(2, path.name)
-
-
-def share(column: str, value: object, part: float = 0.2) -> Callable[[pl.DataFrame], pl.DataFrame]:
-    """Replaces the first part of a column, as text where the value is none of its kind."""
-
-    def change(table: pl.DataFrame) -> pl.DataFrame:
-        first = pl.int_range(pl.len()) < int(len(table) * part)
-        kept = pl.col(column).cast(pl.String) if isinstance(value, str) else pl.col(column)
-        return table.with_columns(pl.when(first).then(pl.lit(value)).otherwise(kept).alias(column))
-
-    return change
 
 
 @pytest.mark.parametrize(
