@@ -19,6 +19,7 @@ from shared.evaluation.classes import (
     ClassResults,
     ClassStatistic,
     accuracy,
+    confusion_matrix,
     f1_of,
     macro_f1,
     macro_recall,
@@ -118,7 +119,7 @@ class TestResults:
         rows = []
         for share in _KEPT:
             num = max(1, round(share * len(truth)))
-            confusion = _confusion(truth[:num], said[:num], len(self.labels))
+            confusion = confusion_matrix(truth[:num], said[:num], len(self.labels))
             rows.append(
                 {
                     "share": share,
@@ -236,11 +237,6 @@ def evaluation_document(
             "labels": {label: int((table["truth"] == number).sum()) for number, label in enumerate(labels)},
         },
     }
-
-
-def _confusion(truth: np.ndarray, said: np.ndarray, num_labels: int) -> np.ndarray:
-    counts = np.bincount(truth * num_labels + said, minlength=num_labels**2)
-    return counts.reshape(num_labels, num_labels).astype(np.float64)
 
 
 def _in_a_sentence(title: str) -> str:

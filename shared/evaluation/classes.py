@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from shared.evaluation.arrays import FloatArray
 from shared.evaluation.bootstrap import Resampler, interval
-from shared.evaluation.compare import Comparison, excludes_zero, two_sided_p
+from shared.evaluation.compare import Comparison, from_replicates
 from shared.evaluation.metric import Metric, undefined
 
 # (..., classes, classes), truth before prediction -> (...)
@@ -66,6 +66,12 @@ def _mean_of_defined(values: FloatArray) -> FloatArray:
         return np.asarray(np.where(known, values, 0).sum(-1) / known.sum(-1))
 
 
+def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> FloatArray:
+    """How many rows of each class (first axis) were taken for each (second); both class numbers, (rows,)."""
+    counts = np.bincount(truth * num_classes + predicted, minlength=num_classes**2)
+    return counts.reshape(num_classes, num_classes).astype(np.float64)
+
+
 class ClassResults:
     """Predictions of several models of the same rows.
 
@@ -88,15 +94,11 @@ class ClassResults:
         unit = np.arange(len(truth_n)) if groups is None else self.resampler.unit_of_row
         assert unit is not None
         self.num_classes = num_classes
-        cells = [
-            self._cells(truth_n, _numbers(each, num_classes, len(truth_n))) for each in predicted.values()
-        ]
-        self._place = {name: place for place, name in enumerate(predicted)}
-        self._totals = np.stack([np.bincount(each, minlength=num_classes**2) for each in cells]).astype(float)
+        said = {name: _numbers(each, num_classes, len(truth_n)) for name, each in predicted.items()}
+        self._place = {name: place for place, name in enumerate(said)}
+        self._totals = {name: confusion_matrix(truth_n, each, num_classes) for name, each in said.items()}
+        cells = [truth_n * num_classes + each for each in said.values()]
         self._replicates = self._resampled(cells, unit, num_replicates)
-
-    def _cells(self, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        return truth * self.num_classes + predicted
 
     def _resampled(self, cells: Sequence[np.ndarray], unit: np.ndarray, num_replicates: int) -> FloatArray:
         """Confusion matrices of each model in each resample, (models, replicates, classes, classes)."""
@@ -116,7 +118,7 @@ class ClassResults:
 
     def confusion(self, model: str) -> FloatArray:
         """How many rows of each class (first axis) were taken for each (second)."""
-        return np.asarray(self._totals[self._place[model]].reshape(self.num_classes, self.num_classes))
+        return self._totals[model]
 
     def metric(self, model: str, statistic: ClassStatistic, name: str) -> Metric:
         """A statistic of a model with its 95 % percentile interval; `n` counts units. Higher is better."""
@@ -133,14 +135,7 @@ class ClassResults:
         a, b = self._place[first], self._place[second]
         difference = float(statistic(self.confusion(first)) - statistic(self.confusion(second)))
         replicates = np.asarray(statistic(self._replicates[a]) - statistic(self._replicates[b]))
-        low, high = interval(difference, replicates)
-        num_units = self.resampler.num_units
-        if not np.isfinite(low):
-            nan = float("nan")
-            return Comparison(name, difference, nan, nan, num_units, False, nan, True)
-        low, high = min(low, difference), max(high, difference)
-        outside = excludes_zero(low, high)
-        return Comparison(name, difference, low, high, num_units, outside, two_sided_p(replicates), True)
+        return from_replicates(name, difference, replicates, self.resampler.num_units)
 
 
 def _numbers(classes: ArrayLike, num_classes: int, length: int | None = None) -> np.ndarray:

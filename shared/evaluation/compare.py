@@ -81,13 +81,35 @@ def paired_bootstrap(
     if not np.isfinite(difference) or resampler.num_units < 2:
         return _unknown(name, difference, resampler.num_units, higher_is_better)
     of_a, of_b = replicates(statistic, [y], [a, b], resampler, num_replicates)
-    low, high = interval(difference, of_a - of_b, confidence=confidence)
+    return from_replicates(
+        name,
+        difference,
+        of_a - of_b,
+        resampler.num_units,
+        higher_is_better=higher_is_better,
+        confidence=confidence,
+    )
+
+
+def from_replicates(
+    name: str,
+    difference: float,
+    replicates: FloatArray,
+    n: int,
+    *,
+    higher_is_better: bool = True,
+    confidence: float = 0.95,
+) -> Comparison:
+    """A difference with its percentile interval, widened to hold it; NaN where too few replicates are defined.
+
+    replicates: of the difference, one for each resample of the `n` units.
+    """
+    low, high = interval(difference, replicates, confidence=confidence)
     if not np.isfinite(low):
-        return _unknown(name, difference, resampler.num_units, higher_is_better)
+        return _unknown(name, difference, n, higher_is_better)
     low, high = min(low, difference), max(high, difference)
-    p_value = two_sided_p(of_a - of_b)
-    outside = excludes_zero(low, high)
-    return Comparison(name, difference, low, high, resampler.num_units, outside, p_value, higher_is_better)
+    outside, p_value = excludes_zero(low, high), two_sided_p(replicates)
+    return Comparison(name, difference, low, high, n, outside, p_value, higher_is_better)
 
 
 def excludes_zero(low: float, high: float) -> bool:

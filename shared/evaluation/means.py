@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from shared.evaluation.arrays import FloatArray
 from shared.evaluation.bootstrap import Resampler, interval
-from shared.evaluation.compare import Comparison, excludes_zero, two_sided_p
+from shared.evaluation.compare import Comparison, from_replicates
 from shared.evaluation.metric import Metric, undefined
 
 _REPLICATES_AT_ONCE = 64
@@ -73,18 +73,6 @@ class Means:
         a, b = self._place[first], self._place[second]
         difference = float(self._estimates[a] - self._estimates[b])
         replicates = self._replicates[:, a] - self._replicates[:, b]
-        low, high = interval(difference, replicates)
-        if not np.isfinite(low):
-            nan = float("nan")
-            return Comparison(name, difference, nan, nan, self.num_units, False, nan, higher_is_better)
-        low, high = min(low, difference), max(high, difference)
-        return Comparison(
-            name,
-            difference,
-            low,
-            high,
-            self.num_units,
-            excludes_zero(low, high),
-            two_sided_p(replicates),
-            higher_is_better,
+        return from_replicates(
+            name, difference, replicates, self.num_units, higher_is_better=higher_is_better
         )
