@@ -41,6 +41,13 @@ class TokenBatches(Batches):
             "length": torch.from_numpy(lengths),
             "label": torch.from_numpy(labels.astype(np.int64)),
         }
+        # bucket and place in it of each batch
+        self._slots = [
+            (bucket, place)
+            for bucket, (rows, size) in enumerate(zip(self.buckets, self._sizes, strict=True))
+            for place in range(-(-len(rows) // size))
+        ]
+        self._planned: tuple[int, list[tuple[int, int]]] = (-1, [])
         super().__init__(len(lengths), max(self._sizes, default=1), seed=seed, drop_last=False, shuffle=True)
 
     @property
@@ -50,16 +57,16 @@ class TokenBatches(Batches):
         return 1 - float(self._tensors["length"].sum()) / padded
 
     def __len__(self) -> int:
-        return sum(-(-len(rows) // size) for rows, size in zip(self.buckets, self._sizes, strict=True))
+        return len(self._slots)
 
     def rows_in(self, epoch: int, index: int) -> int:
-        bucket, place = self._slots(epoch)[index]
+        bucket, place = self._plan(epoch)[index]
         return min(self._sizes[bucket], len(self.buckets[bucket]) - place * self._sizes[bucket])
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        generator = torch.Generator().manual_seed(self._mixed(epoch))
+        generator = torch.Generator().manual_seed(self.seed_of(epoch))
         orders = [rows[torch.randperm(len(rows), generator=generator)] for rows in self.buckets]
-        for bucket, place in self._slots(epoch)[start:]:
+        for bucket, place in self._plan(epoch)[start:]:
             size = self._sizes[bucket]
             rows = orders[bucket][place * size : (place + 1) * size]
             begin, end = len(rows) * self.rank // self.world, len(rows) * (self.rank + 1) // self.world
@@ -87,19 +94,12 @@ class TokenBatches(Batches):
         plan = f"{super().digest()}{self.budget}{self.pad_id}{tensors_digest(self._tensors)}"
         return hashlib.sha256(plan.encode()).hexdigest()
 
-    def _slots(self, epoch: int) -> list[tuple[int, int]]:
-        """Bucket and place in it of each batch of an epoch, in the order of training."""
-        slots = [
-            (bucket, place)
-            for bucket, (rows, size) in enumerate(zip(self.buckets, self._sizes, strict=True))
-            for place in range(-(-len(rows) // size))
-        ]
-        order = np.random.default_rng(self._mixed(epoch)).permutation(len(slots))
-        return [slots[place] for place in order]
-
-    def _mixed(self, epoch: int) -> int:
-        digest = hashlib.sha256(f"{self.seed}:{epoch}".encode()).digest()
-        return int.from_bytes(digest[:8], "little") >> 1
+    def _plan(self, epoch: int) -> list[tuple[int, int]]:
+        """The slots in the order of training of an epoch; kept for the latest, since `fit` asks at every step."""
+        if self._planned[0] != epoch:
+            order = np.random.default_rng(self.seed_of(epoch)).permutation(len(self._slots))
+            self._planned = (epoch, [self._slots[place] for place in order])
+        return self._planned[1]
 
 
 def buckets_of(lengths: np.ndarray, budget: int) -> list[np.ndarray]:

@@ -52,8 +52,9 @@ class Trainer:
         """A network for posts as `text.prepare` gives them. labels: int64 (posts,)."""
         tokens, network, encoder = self._start(texts, num_labels, seed)
         knobs = self.config.training
+        encoded = tokens.encode(texts)
         batches = TokenBatches(
-            tokens.encode(texts), labels, pad_id=tokens.pad_id, budget=knobs.tokens_per_batch, seed=seed
+            encoded, labels, pad_id=tokens.pad_id, budget=knobs.tokens_per_batch, seed=seed
         )
         results = []
         if knobs.frozen_epochs and encoder is not None:
@@ -66,9 +67,8 @@ class Trainer:
         rate = knobs.learning_rate if encoder is None else knobs.pretrained_rate
         results.append(self._stage(network, batches, knobs.epochs, rate, seed, name))
         network.cpu().eval()
-        num_tokens = int(tokens.encode(texts).lengths.sum())
         record = training_record(results) | {
-            "tokens_per_second": results[-1].samples_per_second * num_tokens / max(1, len(texts)),
+            "tokens_per_second": results[-1].samples_per_second * encoded.lengths.mean(),
             "padding_share": batches.padding_share,
             "vocabulary": tokens.vocabulary,
             "num_parameters": sum(each.numel() for each in network.parameters()),
@@ -150,7 +150,7 @@ def rebuilt(
 
 def rate_shares(network: Classifier, decay: float) -> dict[str, float]:
     """Learning rates that fall with depth, by the beginning of the names of parameters; empty for one rate."""
-    if decay == 1 or not isinstance(network.encoder, OwnEncoder | HubEncoder):
+    if decay == 1:
         return {}
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     levels = network.encoder.levels()

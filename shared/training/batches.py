@@ -78,14 +78,18 @@ class Batches:
         begin, rows = index * self.batch_size, self.rows_in(0, index)
         return begin + rows * self.rank // self.world, begin + rows * (self.rank + 1) // self.world
 
+    def seed_of(self, epoch: int) -> int:
+        """Seed of the order of an epoch."""
+        # Hashed, because with seed + epoch the runs of neighbouring seeds would share their orders.
+        mixed = hashlib.sha256(f"{self.seed}:{epoch}".encode()).digest()
+        return int.from_bytes(mixed[:8], "little") >> 1
+
     def order(self, epoch: int, device: torch.device) -> Tensor:
         """Row indices of the epoch, int64 of shape (num_rows,)."""
         if not self.shuffle:
             return torch.arange(self.num_rows, device=device)
-        # Hashed, because with seed + epoch the runs of neighbouring seeds would share their orders.
-        mixed = hashlib.sha256(f"{self.seed}:{epoch}".encode()).digest()
         generator = torch.Generator(device=device)
-        generator.manual_seed(int.from_bytes(mixed[:8], "little") >> 1)
+        generator.manual_seed(self.seed_of(epoch))
         return torch.randperm(self.num_rows, generator=generator, device=device)
 
 
