@@ -16,6 +16,8 @@ from pipelines.dqn_agent.replay import Drawn
 
 def losses(network: QNetwork, target: QNetwork, drawn: Drawn, *, double: bool) -> tuple[Tensor, Tensor]:
     """Loss and error of each transition, (S, B); the error, without gradient, is what priorities go by."""
+    if network.config.distribution == "mean":
+        return _of_means(network, target, drawn, double=double)
     said = _taken(network(drawn.observation), drawn.action)
     with torch.no_grad():
         later = target(drawn.next_observation)
@@ -23,11 +25,20 @@ def losses(network: QNetwork, target: QNetwork, drawn: Drawn, *, double: bool) -
         best = _taken(later, network.means(choice).argmax(-1))
     if network.config.distribution == "atoms":
         return _of_atoms(network, said, best, drawn)
-    if network.config.distribution == "quantiles":
-        return _of_quantiles(said, best, drawn)
-    wanted = drawn.reward + drawn.discount * best[..., 0]
-    found = said[..., 0]
-    return functional.smooth_l1_loss(found, wanted, reduction="none"), (wanted - found).detach()
+    return _of_quantiles(said, best, drawn)
+
+
+def _of_means(network: QNetwork, target: QNetwork, drawn: Drawn, *, double: bool) -> tuple[Tensor, Tensor]:
+    said = network.values(drawn.observation).gather(2, drawn.action.unsqueeze(2)).squeeze(2)
+    with torch.no_grad():
+        later = target.values(drawn.next_observation)
+        if double:
+            choice = network.values(drawn.next_observation).argmax(2, keepdim=True)
+            best = later.gather(2, choice).squeeze(2)
+        else:
+            best = later.amax(2)
+        wanted = torch.addcmul(drawn.reward, drawn.discount, best)
+    return functional.smooth_l1_loss(said, wanted, reduction="none"), wanted - said.detach()
 
 
 def _taken(found: Tensor, action: Tensor) -> Tensor:

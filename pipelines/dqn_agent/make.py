@@ -35,7 +35,8 @@ class Step:
     observation: what the next action answers, (N, ...). reward: float32 (N,). terminated: the world ended, no reward
     follows; truncated: only the episode was cut; never both. final_observation: where the step led to, before any
     reset: what a target is computed from. valid: False for the dummy step that begins an episode, which nothing is
-    learnt from and which counts as no step. costs: float64 (N, cost terms).
+    learnt from and which counts as no step. begins: `observation` is the first of an episode. costs: float64 (N, cost
+    terms).
     """
 
     observation: np.ndarray
@@ -44,6 +45,7 @@ class Step:
     truncated: np.ndarray
     final_observation: np.ndarray
     valid: np.ndarray
+    begins: np.ndarray
     costs: np.ndarray
 
 
@@ -73,13 +75,13 @@ class Stepper:
         self._channels_last = _is_channels_last(observations.shape)
         self.shape = self._frames(np.zeros((1, *observations.shape), dtype=np.uint8)).shape[1:]
         self.dtype = np.dtype(np.uint8 if len(self.shape) == 3 else np.float32)
-        self._ended = np.zeros(self.num_envs, dtype=np.bool_)
+        self.ended = np.zeros(self.num_envs, dtype=np.bool_)
 
     def reset(self, seed: int) -> np.ndarray:
         """First observations; the same ones for the same seed. Copies of a scalar environment get `seeds_of(seed)`."""
         given: Any = seeds_of(seed, self.num_envs) if isinstance(self.env, SyncVectorEnv) else seed
         observation, _ = self.env.reset(seed=given)
-        self._ended = np.zeros(self.num_envs, dtype=np.bool_)
+        self.ended = np.zeros(self.num_envs, dtype=np.bool_)
         return self._frames(observation)
 
     def step(self, actions: np.ndarray) -> Step:
@@ -93,8 +95,8 @@ class Stepper:
                 final = seen.copy()
                 final[ended] = self._frames(np.stack(list(info["final_obs"][ended])))
         else:
-            valid = ~self._ended
-            self._ended = ended
+            valid = ~self.ended
+            self.ended = ended
         return Step(
             observation=seen,
             reward=np.asarray(reward, dtype=np.float32),
@@ -102,6 +104,7 @@ class Stepper:
             truncated=truncated & ~terminated,
             final_observation=final,
             valid=valid,
+            begins=ended if self.same_step else ~valid,
             costs=self._costs(info, ended),
         )
 
@@ -139,14 +142,17 @@ class Stepper:
         return costs
 
 
-def make_vector(env_id: str, num_envs: int, config: EnvironmentConfig) -> VectorEnv[Any, Any, Any]:
-    """Environments of an id, stepped together. Raises RequestError for an unknown id, for spaces that no agent here can
-    use, and for parameters that the environment refuses.
+def make_vector(
+    env_id: str, num_envs: int, config: EnvironmentConfig, **more: Any
+) -> VectorEnv[Any, Any, Any]:
+    """Environments of an id, stepped together. more: arguments of the constructor, such as render_mode.
 
-    Atari frames are grey, 84 x 84, the larger of the last two of each four, and single; rewards are not clipped.
+    Atari frames are grey, 84 x 84, the larger of the last two of each four, and single; rewards are not clipped. Raises
+    RequestError for an unknown id, for spaces that no agent here can use, and for parameters that the environment
+    refuses.
     """
     spec = registered(env_id, config.module)
-    kwargs = _parameters(spec, config)
+    kwargs = _parameters(spec, config) | more
     creator = _vector_creator(spec)
     env: VectorEnv[Any, Any, Any]
     try:

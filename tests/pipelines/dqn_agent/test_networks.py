@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from pipelines.dqn_agent.config import NetworkConfig
-from pipelines.dqn_agent.learn import clip_by_seed, together
+from pipelines.dqn_agent.flat import Flat
+from pipelines.dqn_agent.learn import together
 from pipelines.dqn_agent.networks import QNetwork, of_seed
 
 SWITCHES = [
@@ -36,7 +37,18 @@ def test_seeds_side_by_side_are_what_each_is_alone(config: NetworkConfig, shape:
 def test_frames_are_bytes_and_mean_the_same_as_shares_of_255() -> None:
     network = together((0,), (1, 84, 84), 2, NetworkConfig()).eval()
     frames = torch.randint(0, 256, (1, 2, 1, 84, 84), dtype=torch.uint8)
-    assert torch.allclose(network.values(frames), network.values(frames.float() / 255))
+    found = network.values(frames)
+    network.scale_by(torch.zeros(1), torch.ones(1))
+    assert torch.allclose(found, network.values(frames.float() / 255), atol=1e-6)
+
+
+def test_features_are_seen_about_their_centre_in_units_of_their_spread() -> None:
+    network = together((0, 1), (2,), 2, NetworkConfig(hidden=(4,))).eval()
+    shown = torch.rand(2, 3, 2)
+    before = network.values(shown)
+    centre, spread = torch.tensor([5.0, -3.0]), torch.tensor([0.1, 40.0])
+    network.scale_by(centre, spread)
+    assert torch.allclose(network.values(shown * spread + centre), before, atol=1e-5)
 
 
 def test_noise_is_for_training_alone_and_drawn_anew() -> None:
@@ -44,21 +56,34 @@ def test_noise_is_for_training_alone_and_drawn_anew() -> None:
     observation = torch.rand(1, 3, 4)
     first = network.values(observation)
     assert torch.equal(first, network.values(observation))
-    network.draw_noise()
+    network.draw_noise([torch.Generator().manual_seed(1)])
     assert not torch.equal(first, network.values(observation))
     network.eval()
     before = network.values(observation)
-    network.draw_noise()
+    network.draw_noise([torch.Generator().manual_seed(2)])
     assert torch.equal(before, network.values(observation))
 
 
 def test_a_large_gradient_of_one_seed_does_not_shrink_that_of_another() -> None:
     network = together((0, 1), (4,), 2, NetworkConfig(hidden=(4,)))
+    flat = Flat(network)
     scale = torch.tensor([1e-3, 1e6]).view(2, 1, 1)
-    (network.values(torch.rand(2, 8, 4)) * scale).sum().backward()
-    before = [parameter.grad.clone() for parameter in network.parameters()]
-    clip_by_seed(network, 1.0)
-    after = [parameter.grad for parameter in network.parameters()]
-    assert all(torch.equal(old[0], new[0]) for old, new in zip(before, after, strict=True))
-    norm = torch.stack([gradient[1].square().sum() for gradient in after]).sum().sqrt()
-    assert float(norm) == pytest.approx(1.0, rel=1e-3)
+    flat.backward((network.values(torch.rand(2, 8, 4)) * scale).sum())
+    before = flat.gradients.clone()
+    flat.clip(1.0)
+    assert torch.equal(flat.gradients[0], before[0])
+    assert float(flat.gradients[1].norm()) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_weights_side_by_side_are_the_networks_own() -> None:
+    network = together((0, 1), (4,), 2, NetworkConfig(hidden=(4,), dueling=True, noisy=True))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    flat = Flat(network)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    shown = torch.rand(2, 8, 4)
+    wanted = torch.autograd.grad(network.values(shown).square().sum(), list(network.parameters()))
+    flat.backward(network.values(shown).square().sum())
+    assert torch.equal(flat.gradients, torch.cat([each.flatten(1) for each in wanted], dim=1))
+    with torch.no_grad():
+        flat.weights.fill_(0.0)
+    assert network.values(shown).abs().sum() == 0

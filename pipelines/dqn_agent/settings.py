@@ -1,0 +1,44 @@
+"""Settings of environments that are known: found on development episodes, never on those of the test.
+
+They lie over a preset and under what the user sets; `tiny` stays tiny. Other environments learn with the defaults.
+"""
+
+from typing import Any
+
+from pipelines.dqn_agent.environments.register import ATARI, INVENTORY, MAINTENANCE
+
+_FULL: dict[str, dict[str, Any]] = {
+    "CartPole-v0": {"evaluation.solved_at": 195},
+    "CartPole-v1": {"learning.steps": 50_000},
+    "LunarLander-v3": {
+        "learning.steps": 250_000,
+        "learning.steps_per_update": 4,
+        "learning.capacity": 100_000,
+    },
+    INVENTORY: {"learning.steps": 200_000, "learning.capacity": 200_000},
+    MAINTENANCE: {"learning.steps": 200_000, "learning.capacity": 200_000},
+}
+_ATARI = {
+    "network.distribution": "quantiles",
+    "learning.steps": 10_000_000,
+    "learning.steps_per_update": 4,
+    "learning.batch_size": 32,
+    "learning.starts": 20_000,
+    "learning.capacity": 1_000_000,
+    "learning.learning_rate": 1e-4,
+    "exploration.last": 0.01,
+    "exploration.over": 0.1,
+}
+_QUICK_STEPS = 40_000
+
+
+def known_settings(env_id: str, preset: str) -> dict[str, Any]:
+    """Dotted knobs for an environment; none where it is not known."""
+    if preset == "tiny":
+        return {}
+    found = dict(_ATARI if env_id.startswith(ATARI) else _FULL.get(env_id, {}))
+    if preset == "quick" and "learning.steps" in found:
+        found["learning.steps"] = min(found["learning.steps"], _QUICK_STEPS)
+        found["learning.capacity"] = min(found.get("learning.capacity", _QUICK_STEPS), _QUICK_STEPS)
+        found.pop("learning.starts", None)
+    return found
