@@ -71,6 +71,17 @@ PIPELINES: tuple[Pipeline, ...] = (
         headline="test/roc_auc",
     ),
     Pipeline(
+        name="dqn_agent",
+        title="Agents",
+        question="Can a learned policy beat our rule of thumb in this environment, how surely, and why does it act as "
+        "it does?",
+        input_contract="environment_card",
+        output_contract="agent_decisions",
+        module="pipelines.dqn_agent",
+        sources=("synthetic", "CartPole-v1", "fieldwork/MachineMaintenance-v0"),
+        headline="test/return_iqm",
+    ),
+    Pipeline(
         name="ecg_anomaly",
         title="ECG anomaly detection",
         question="Which heartbeats of this recording look abnormal, where in the beat, and can the alarm rate be "

@@ -100,8 +100,12 @@ class LearningConfig(_Section):
         description="how far errors decide what is drawn again; 0: all alike. Rare ends are else forgotten",
     )
     weight_power: float = Field(
-        0.4, ge=0, le=1, description="how far weights undo the priorities at first; 1 at the end"
+        0.2,
+        ge=0,
+        le=1,
+        description="how far weights undo the priorities. All the way, rare ends are forgotten again near the end",
     )
+    checkpoint_every_seconds: float = Field(60.0, gt=0, description="between checkpoints")
 
 
 class ExplorationConfig(_Section):
@@ -191,9 +195,4 @@ def full() -> AgentConfig:
     return AgentConfig(preset="full", num_seeds=10, evaluation=EvaluationConfig(num_bootstraps=2000))
 
 
-def ablation() -> AgentConfig:
-    """Five seeds of each variant: all switches on, each one off, and all off."""
-    return AgentConfig(preset="ablation", ablation=True, network=NetworkConfig(atoms=21))
-
-
-PRESETS = {"tiny": tiny, "quick": quick, "full": full, "ablation": ablation}
+PRESETS = {"tiny": tiny, "quick": quick, "full": full}

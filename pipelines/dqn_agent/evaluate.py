@@ -44,7 +44,8 @@ def evaluation_document(
     baselines = {name: _metrics(card, [each], drawn) for name, each in rules.items()}
     comparisons = {name: _comparison(returns, each.returns, drawn) for name, each in rules.items()}
     best = max(rules, key=lambda name: float(rules[name].returns.mean()))
-    said = verdict("The networks", metrics["test/return_iqm"], comparisons, metric_label="return")
+    label = f"return, interquartile mean of {len(networks)} seeds,"
+    said = verdict("The network", metrics["test/return_iqm"], comparisons, metric_label=label)
     served = max(selection, key=selection.__getitem__)
     solved_at = card.success_threshold if config.evaluation.solved_at is None else config.evaluation.solved_at
     return {

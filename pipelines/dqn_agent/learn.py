@@ -225,8 +225,7 @@ class Learner:
     def _update(self) -> None:
         knobs, number = self.learning, self.counts.updates
         uniform = np.array([each.random(knobs.batch_size, dtype=np.float32) for each in self.random])
-        weight_power = knobs.weight_power + (1 - knobs.weight_power) * self.passed
-        drawn = self.memory.draw(uniform, weight_power)
+        drawn = self.memory.draw(uniform, knobs.weight_power)
         if self.noisy:
             self.network.draw_noise(self.noise)
             self.target.draw_noise(self.noise)

@@ -83,7 +83,7 @@ class Priorities:
 
     def draw(self, uniform: Tensor, sizes: Tensor, weight_power: float) -> tuple[Tensor, Tensor]:
         """Places and weights of the loss, (S, B). sizes: places in use, (S, 1)."""
-        sums = self.values.cumsum(1)
+        sums = self.values[:, : int(sizes.max())].cumsum(1)
         total, num_strata = sums[:, -1:], uniform.shape[1]
         strata = (torch.arange(num_strata, device=sums.device) + uniform) / num_strata
         place = torch.minimum(torch.searchsorted(sums, strata * total), sizes - 1)

@@ -6,13 +6,20 @@ from typing import Any
 from pipelines.dqn_agent.config import AgentConfig
 from pipelines.dqn_agent.evidence import LIMITS, METRICS, OUT_OF_SCOPE, QUESTION, EvidenceDocuments
 from pipelines.dqn_agent.report_policy import policy_section
-from pipelines.dqn_agent.report_returns import ablation_sections, costs_section, seeds_section
+from pipelines.dqn_agent.report_returns import (
+    RANDOM,
+    ablation_sections,
+    costs_section,
+    rules_in_order,
+    seeds_section,
+)
 from pipelines.dqn_agent.report_why import trust_section, why_section
-from pipelines.dqn_agent.wording import READERS, amount, networks, unit_of
+from pipelines.dqn_agent.wording import READERS, amount, networks, unit_of, with_unit
 from shared.publishing.blocks import (
     Bullets,
     Callout,
     Column,
+    Figure,
     KeyValues,
     Kind,
     Paragraph,
@@ -22,6 +29,7 @@ from shared.publishing.blocks import (
     Value,
 )
 from shared.publishing.report import render
+from shared.publishing.run_figures import difference_forest
 from shared.publishing.standard import readable, results_section, run_section
 from shared.publishing.summary import RunSummary
 
@@ -80,12 +88,12 @@ def _facts(config: AgentConfig, summary: RunSummary, evidence: EvidenceDocuments
 def _results(config: AgentConfig, summary: RunSummary, evidence: EvidenceDocuments) -> Section:
     kinds: dict[str, Kind] = {"yes": "good", "within noise": "neutral", "no": "warning"}
     evaluation = evidence.evaluation
-    best = evaluation["best_rule"]
-    order = [best, *(name for name in reversed(evaluation["baselines"]) if name != best)]
+    order = rules_in_order(evaluation)
     notes = [
         f"Each of {networks(config)} and each rule played the same {config.evaluation.num_episodes} episodes, "
-        "greedily, in worlds that nobody had learnt from, chosen by or fitted rules on. The interquartile mean leaves "
-        "out the lowest and the highest quarter of the episodes. Intervals draw networks and episodes anew."
+        "greedily, in worlds that nobody had learnt from, chosen by or fitted rules on. The interquartile mean is over "
+        "the mean returns of the networks, without the lowest and the highest quarter of them. Intervals draw networks "
+        "and episodes anew."
     ]
     section = results_section(
         summary,
@@ -99,11 +107,28 @@ def _results(config: AgentConfig, summary: RunSummary, evidence: EvidenceDocumen
     )
     rules = Table(
         ["Rule", "What it does"],
-        [[readable(name), text] for name, text in evaluation["descriptions"].items()],
+        [[readable(name), evaluation["descriptions"][name]] for name in order],
         "The rules of thumb, with the numbers that were computed for them",
     )
     first = Callout("neutral", READERS, "Who this is for")
-    return Section(section.title, [first, *section.blocks, rules, *_remarks(evaluation)])
+    blocks = [first, *section.blocks, _differences(evidence), rules, *_remarks(evaluation)]
+    return Section(section.title, blocks)
+
+
+def _differences(evidence: EvidenceDocuments) -> Figure:
+    """The networks less each rule; random actions, worse by far than anything, only where there is nothing else."""
+    found = evidence.evaluation["differences"]
+    rules = [name for name in rules_in_order(evidence.evaluation) if name != RANDOM] or list(found)
+    title = with_unit(
+        "Interquartile mean return of the networks less that of the rule", unit_of(evidence.card)
+    )
+    return Figure(
+        difference_forest({readable(name): found[name] for name in rules}, x=title),
+        "Right of the line the networks are better. Points with 95 % intervals, all in the same worlds; blue where the "
+        "interval leaves 0 out.",
+        "Differences of the networks to each rule",
+        wide=True,
+    )
 
 
 def _telling(summary: RunSummary) -> dict[str, str]:

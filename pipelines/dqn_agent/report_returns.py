@@ -26,7 +26,13 @@ from shared.publishing.blocks import (
 from shared.publishing.run_figures import metric_forest
 from shared.publishing.standard import readable
 
-_RANDOM = "random"
+RANDOM = "random"
+
+
+def rules_in_order(evaluation: Mapping[str, Any]) -> list[str]:
+    """Names of the rules, that with the highest mean return first."""
+    rules: Mapping[str, Any] = evaluation["baselines"]
+    return sorted(rules, key=lambda name: -rules[name]["test/return_mean"]["value"])
 
 
 def seeds_section(config: AgentConfig, evidence: EvidenceDocuments) -> Section:
@@ -149,8 +155,7 @@ def _returns(evidence: EvidenceDocuments) -> dict[str, np.ndarray]:
         "Network, served": served["return"].to_numpy(),
         "Networks, all seeds": networks["return"].to_numpy(),
     }
-    rules = [name for name in evaluation["baselines"] if name != _RANDOM] or [_RANDOM]
-    for name in sorted(rules, key=lambda name: name != evaluation["best_rule"]):
+    for name in [name for name in rules_in_order(evaluation) if name != RANDOM] or [RANDOM]:
         found[readable(name)] = episodes.filter(pl.col("policy") == name)["return"].to_numpy()
     return found
 

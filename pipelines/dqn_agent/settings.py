@@ -9,14 +9,14 @@ from pipelines.dqn_agent.environments.register import ATARI, INVENTORY, MAINTENA
 
 _FULL: dict[str, dict[str, Any]] = {
     "CartPole-v0": {"evaluation.solved_at": 195},
-    "CartPole-v1": {"learning.steps": 50_000},
+    "CartPole-v1": {"learning.steps": 40_000},
     "LunarLander-v3": {
         "learning.steps": 250_000,
         "learning.steps_per_update": 4,
         "learning.capacity": 100_000,
     },
-    INVENTORY: {"learning.steps": 200_000, "learning.capacity": 200_000},
-    MAINTENANCE: {"learning.steps": 200_000, "learning.capacity": 200_000},
+    INVENTORY: {"learning.steps": 150_000, "learning.capacity": 100_000},
+    MAINTENANCE: {"learning.steps": 150_000, "learning.capacity": 100_000},
 }
 _ATARI = {
     "network.distribution": "quantiles",

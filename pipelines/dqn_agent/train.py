@@ -34,7 +34,6 @@ from shared.training.progress import Progress, SilentProgress
 from shared.training.runtime import keep_freed_memory, peak_memory_bytes, threads_for
 
 _FORMAT = "agents-1"
-_SECONDS_BETWEEN_CHECKPOINTS = 60.0
 _STEPS_BETWEEN_LOOKS = 50
 # Random play that features are scaled by.
 _SCALING_ENVS, _SCALING_STEPS = 16, 250
@@ -205,7 +204,7 @@ class _Run:
                 raise Stopped(
                     f"Stopped by {self.flag.reason} after {learner.counts.steps:,} steps. The same command continues."
                 )
-            if now - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+            if now - saved > self.config.learning.checkpoint_every_seconds:
                 self._save()
                 saved = time.monotonic()
         self.seconds += time.monotonic() - last
@@ -296,7 +295,9 @@ def _fingerprint(card: Card, config: AgentConfig, seeds: Sequence[int]) -> str:
     parts = {
         "format": _FORMAT,
         "card": card.model_dump(mode="json"),
-        "config": config.model_dump(mode="json", exclude={"preset", "explanation"}),
+        "config": config.model_dump(
+            mode="json", exclude={"preset": True, "explanation": True, "learning": {"checkpoint_every_seconds"}}
+        ),
         "seeds": list(seeds),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -304,7 +305,8 @@ def _fingerprint(card: Card, config: AgentConfig, seeds: Sequence[int]) -> str:
 
 def ablations(config: AgentConfig) -> dict[str, AgentConfig]:
     """Variants by name: every switch on, each one off by itself, and all off: DQN as in Mnih et al. (2015)."""
-    whole = with_overrides(config, {key: on for key, on, _ in _SWITCHES.values()})
+    on = {key: value for key, value, _ in _SWITCHES.values()}
+    whole = with_overrides(config, on | {"network.atoms": min(config.network.atoms, _ABLATION_QUANTILES)})
     variants = {"all": whole}
     for name, (key, _, off) in _SWITCHES.items():
         variants[f"without {name}"] = with_overrides(whole, {key: off})
@@ -312,6 +314,8 @@ def ablations(config: AgentConfig) -> dict[str, AgentConfig]:
     return variants
 
 
+# More cost more than all else together.
+_ABLATION_QUANTILES = 21
 _SWITCHES: dict[str, tuple[str, Any, Any]] = {
     "double": ("learning.double", True, False),
     "dueling": ("network.dueling", True, False),

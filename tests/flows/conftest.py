@@ -1,6 +1,6 @@
 """What the tests of the flows have in common: how each pipeline is run in seconds, and new rows for it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,23 +13,33 @@ def settings(*changes: str) -> tuple[str, ...]:
     return tuple(part for change in changes for part in ("--set", change))
 
 
+def epochs(number: int) -> tuple[str, ...]:
+    """Options for so many epochs, with checkpoints in between."""
+    return settings(f"training.epochs={number}", "training.checkpoint_every_seconds=0.2")
+
+
 @dataclass(frozen=True)
 class Commands:
     """How the tests run one pipeline.
 
     little_evidence: options with which everything runs and the evidence is small, for tests that are not about it.
-    long_epochs: so many train for seconds.
+    long: options with which training takes seconds, and saves its state long before the end.
     """
 
     pipeline: str
     contract: str
     little_evidence: tuple[str, ...]
-    long_epochs: int
+    long: tuple[str, ...]
 
     @property
     def tiny(self) -> tuple[str, ...]:
         """The command that most tests run."""
         return ("run", self.pipeline, "--preset", "tiny")
+
+    @property
+    def interruptible(self) -> tuple[str, ...]:
+        """Seconds of training, with a checkpoint long before the end."""
+        return (*self.tiny, *self.little_evidence, *self.long, "--json", "-")
 
 
 CREDIT_SCORING = Commands(
@@ -39,7 +49,7 @@ CREDIT_SCORING = Commands(
         "evaluation.num_bootstraps=50", "explanation.num_checked=20", "explanation.stability_seeds=0",
         "explanation.num_recourse=0",
     ),
-    long_epochs=300,
+    long=epochs(300),
 )  # fmt: skip
 # One network, which is published: its weights and epochs are those that a test can look at.
 RECOMMENDER = Commands(
@@ -49,7 +59,7 @@ RECOMMENDER = Commands(
         "evaluation.num_bootstraps=50", "explanation.num_checked=10", "models=[popularity, gmf]",
         "serving.model=gmf", "training.patience=null",
     ),
-    long_epochs=100,
+    long=epochs(100),
 )  # fmt: skip
 
 # Four networks one after the other, each with its own checkpoints.
@@ -61,7 +71,7 @@ FRAUD_DETECTION = Commands(
         "evaluation.boosting_rounds=10", "explanation.num_checked=20", "explanation.num_background=10",
         "explanation.num_orders=1", "training.patience=1000",
     ),
-    long_epochs=20,
+    long=epochs(20),
 )  # fmt: skip
 # One network for each fold, those that are served, the autoencoder.
 PREDICTIVE_MAINTENANCE = Commands(
@@ -71,21 +81,21 @@ PREDICTIVE_MAINTENANCE = Commands(
         "evaluation.num_bootstraps=50", "evaluation.boosting_rounds=10", "explanation.num_checked=20",
         "explanation.num_steps=8",
     ),
-    long_epochs=30,
+    long=epochs(30),
 )  # fmt: skip
 # For each fold and for what is served one network, and those behind its threshold.
 ECG_ANOMALY = Commands(
     "ecg_anomaly",
     "ecg_records",
     settings("evaluation.num_bootstraps=50", "explanation.num_checked=20", "explanation.num_steps=8"),
-    long_epochs=20,
+    long=epochs(20),
 )
 # A U-Net for each fold, and the one that is served.
 MEDICAL_SEGMENTATION = Commands(
     "medical_segmentation",
     "image_studies",
     settings("evaluation.num_bootstraps=50"),
-    long_epochs=60,
+    long=epochs(60),
 )
 # One network, and what its posts need to be judged.
 SOCIAL_SENTIMENT = Commands(
@@ -95,8 +105,15 @@ SOCIAL_SENTIMENT = Commands(
         "evaluation.num_bootstraps=50", "evaluation.baselines=[majority]", "explanation.num_checked=20",
         "explanation.steps=8",
     ),
-    long_epochs=40,
+    long=epochs(40),
 )  # fmt: skip
+# Two networks side by side, and the rules of its environment.
+DQN_AGENT = Commands(
+    "dqn_agent",
+    "environment_card",
+    settings("evaluation.num_episodes=2", "explanation.num_checked=20", "explanation.film_steps=10"),
+    long=settings("learning.steps=12000", "learning.checkpoint_every_seconds=0.2"),
+)
 COMMANDS = {
     commands.pipeline: commands
     for commands in (
@@ -107,17 +124,15 @@ COMMANDS = {
         ECG_ANOMALY,
         MEDICAL_SEGMENTATION,
         SOCIAL_SENTIMENT,
+        DQN_AGENT,
     )
 }
 
 
-@pytest.fixture(scope="session", params=list(COMMANDS))
-def every_pipeline(request: pytest.FixtureRequest) -> Commands:
-    """What must hold for all pipelines alike is tested with each.
-
-    Tests of what is shared code alone name one: `parametrize("every_pipeline", [NAME], indirect=True)`.
-    """
-    return COMMANDS[request.param]
+@pytest.fixture(scope="session")
+def commands() -> Mapping[str, Commands]:
+    """How the tests run each pipeline, by its name."""
+    return COMMANDS
 
 
 @pytest.fixture(scope="session")

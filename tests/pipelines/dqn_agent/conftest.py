@@ -34,7 +34,7 @@ def config_of(**explanation: object) -> AgentConfig:
 
 @pytest.fixture(scope="session")
 def linear_scorer() -> LinearScorer:
-    """A scorer whose values are `weights @ observation + bias`, in the unit of the reward. weights: (actions, features)."""
+    """A scorer whose values are `weights @ observation + bias`, in the unit of the reward."""
 
     def make(
         card: Card,

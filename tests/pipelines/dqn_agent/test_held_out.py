@@ -2,13 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import trim_mean
 
 from pipelines.dqn_agent.cards import Card, Feature
 from pipelines.dqn_agent.config import AgentConfig, EnvironmentConfig
-from pipelines.dqn_agent.held_out import comparable, compare, interquartile_mean
+from pipelines.dqn_agent.held_out import comparable, compare
 
 CARD = Card(id="Own-v0", observation=(Feature(name="wear", unit="1"),), actions=("run", "stop"), horizon=100)
 CONFIG = AgentConfig()
@@ -28,17 +25,6 @@ def test_champion_no_better_than_random_divides_by_no_zero():
     same = np.full(50, 3.0)
     found = compare(same + 1, same, same, CONFIG)
     assert (found["difference"], found["low"]) == (1, 1)
-
-
-@given(
-    st.lists(st.integers(-1000, 1000), min_size=1, max_size=60).filter(lambda values: len(values) % 4 == 0)
-)
-def test_interquartile_mean_is_the_trimmed_mean(values):
-    assert interquartile_mean(np.array(values)) == pytest.approx(trim_mean(values, 0.25))
-
-
-def test_interquartile_mean_counts_a_part_of_what_a_quarter_ends_in():
-    assert interquartile_mean(np.array([0, 1, 2, 3, 100])) == pytest.approx((0.75 * 1 + 2 + 0.75 * 3) / 2.5)
 
 
 @pytest.mark.parametrize(

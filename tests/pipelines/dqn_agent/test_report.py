@@ -14,8 +14,12 @@ from pipelines.dqn_agent.explain import explain_visited
 from pipelines.dqn_agent.film import film_of
 from pipelines.dqn_agent.make import Stepper, make_vector
 from pipelines.dqn_agent.report import run_report
+from pipelines.dqn_agent.report_returns import ablation_sections
+from pipelines.dqn_agent.report_why import trust_section
 from pipelines.dqn_agent.score import Scorer
+from shared.publishing.blocks import Report
 from shared.publishing.plain import plain
+from shared.publishing.report import render
 
 EVIL = "<script>alert(1)</script> <img src=x onerror=alert(1)> $x$"
 _SECTIONS = (
@@ -76,7 +80,10 @@ def evaluation_of(card: Any) -> dict[str, Any]:
         "baselines": {"random": metrics_of(card, -300.0), "order_up_to": metrics_of(card, -100.0)},
         "descriptions": {"random": "Anything.", "order_up_to": EVIL},
         "best_rule": "order_up_to",
-        "difference": {},
+        "differences": {
+            "random": {"difference": 220.0, "low": 200.0, "high": 240.0, "outside_noise": True},
+            "order_up_to": {"difference": 20.0, "low": -5.0, "high": 45.0, "outside_noise": False},
+        },
         "verdict": {"sentence": "It beats the rule.", "beats": "yes", "best_baseline": "order_up_to"},
         "curve": {
             "steps": [100, 200],
@@ -183,7 +190,8 @@ def test_long_episodes_of_stock_are_cut_and_say_so(page):
 
 
 def test_an_ablation_is_shown_where_one_was_made(stock):
-    scorer, evidence = stock
+    _, evidence = stock
+    assert ablation_sections(evidence) == []
     rows = [
         {
             "variant": name,
@@ -194,20 +202,24 @@ def test_an_ablation_is_shown_where_one_was_made(stock):
         }
         for name, value, steps in (("all", -80.0, 100), ("plain", -120.0, None))
     ]
-    page = page_of(scorer, replace(evidence, evaluation={**evidence.evaluation, "ablation": rows}))
-    assert "What each switch is worth" in titles(page)
+    found = replace(evidence, evaluation={**evidence.evaluation, "ablation": rows})
+    (section,) = ablation_sections(found)
+    page = render(Report("Report", "", [section]))
+    assert "Not drawn" not in page
+    assert page.count("plain") >= 2
 
 
 def test_an_explanation_that_failed_its_check_is_labelled_so(stock):
-    scorer, evidence = stock
+    _, evidence = stock
     attribution = {
         **evidence.explanation["attribution"],
         "faithful": False,
         "warning": "Not faithful at all.",
     }
-    page = page_of(
-        scorer, replace(evidence, explanation={**evidence.explanation, "attribution": attribution})
+    section = trust_section(
+        replace(evidence, explanation={**evidence.explanation, "attribution": attribution})
     )
+    page = render(Report("Report", "", [section]))
     assert re.search(
         r'callout warning"[^>]*>\s*<strong>How far the reasons hold</strong>\s*<p>Not faithful', page
     )
