@@ -1,4 +1,4 @@
-"""The `fieldwork` command: list, run, score, and the groups contract, data and models."""
+"""The `fieldwork` command: list, run, score, schedule, and the groups contract, data and models."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from apps.cli import contract, data, models
 from apps.cli.console import console, table
 from apps.cli.guard import Debug, guarded
 from apps.cli.run import run
+from apps.cli.schedule import schedule
 from apps.cli.score import score
 
 app = typer.Typer(
@@ -63,6 +64,7 @@ def list_pipelines(debug: Debug = False) -> None:
 
 app.command("run")(guarded(run))
 app.command("score")(guarded(score))
+app.command("schedule")(guarded(schedule))
 app.add_typer(contract.app, name="contract")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

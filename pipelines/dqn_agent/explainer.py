@@ -238,9 +238,9 @@ def strongest(
     return [
         {
             "name": card.observation[place].name,
-            "value": float(observation[place]),
+            "value": float(f"{observation[place]:.6g}"),
             "unit": card.observation[place].unit,
-            "contribution": float(contributions[place]),
+            "contribution": float(f"{contributions[place]:.6g}"),
         }
         for place in order[:most]
     ]

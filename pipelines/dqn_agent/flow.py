@@ -10,6 +10,7 @@ from pipelines.dqn_agent import steps
 from pipelines.dqn_agent.config import PRESETS, AgentConfig
 from pipelines.dqn_agent.handles import Varied
 from pipelines.dqn_agent.ingest import environment_id, identify
+from pipelines.dqn_agent.maps import require_map_features
 from pipelines.dqn_agent.publish import publish
 from pipelines.dqn_agent.score_table import score_input
 from pipelines.dqn_agent.settings import known_settings
@@ -27,6 +28,7 @@ from shared.publishing.summary import RunSummary
 def train(source: str, config: AgentConfig) -> RunSummary:
     """Environment card, contract, rules, networks of all seeds, evidence, bundle, registry."""
     ingested = steps.ingest(identify(source, config.environment), config.environment)
+    require_map_features(ingested.card, config.explanation)
     ruled = steps.rules(ingested, steps.ruled(config))
     trained = steps.train(ingested, steps.learnt(config))
     judged = steps.evaluate(ingested, ruled, trained, config)

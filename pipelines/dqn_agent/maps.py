@@ -22,23 +22,27 @@ _FEW_VALUES = 15
 def map_features(
     card: Card, config: ExplanationConfig, importance: Mapping[str, float]
 ) -> tuple[str, str] | None:
-    """The two features of the map: those asked for, else the two that decide most; None with fewer than two.
-
-    Raises RequestError for a name that the card does not have.
-    """
+    """The two features of the map: those asked for, else the two that decide most; None with fewer than two."""
     names = [feature.name for feature in card.observation]
     if config.map_features is not None:
-        unknown = [name for name in config.map_features if name not in names]
-        if unknown or len(set(config.map_features)) < 2:
-            known = ", ".join(names) or "no features, as this agent sees frames"
-            raise RequestError(
-                f"explanation.map_features: Expected two of {known}. Received {', '.join(config.map_features)}."
-            )
         return config.map_features
     if len(names) < 2:
         return None
     first, second = sorted(names, key=lambda name: -importance[name])[:2]
     return first, second
+
+
+def require_map_features(card: Card, config: ExplanationConfig) -> None:
+    """Raises RequestError for features that the card does not have: nobody learns for an hour to hear of it."""
+    if config.map_features is None:
+        return
+    names = [feature.name for feature in card.observation]
+    unknown = [name for name in config.map_features if name not in names]
+    if unknown or len(set(config.map_features)) < 2:
+        known = ", ".join(names) or "no features, as this agent sees frames"
+        raise RequestError(
+            f"explanation.map_features: Expected two of {known}. Received {', '.join(config.map_features)}."
+        )
 
 
 def decision_map(scorer: Scorer, observations: np.ndarray, features: tuple[str, str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pipelines.dqn_agent.environments.register import ATARI, INVENTORY, MAINTENA
 
 _FULL: dict[str, dict[str, Any]] = {
     "CartPole-v0": {"evaluation.solved_at": 195},
-    "CartPole-v1": {"learning.steps": 40_000},
+    "CartPole-v1": {"learning.steps": 50_000, "learning.num_steps": 1, "learning.target_share": 0.02},
     "LunarLander-v3": {
         "learning.steps": 250_000,
         "learning.steps_per_update": 4,

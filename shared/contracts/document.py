@@ -40,8 +40,8 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """The content of an ODCS file as plain JSON values.
+def read_document(path: Path, what: str = "contract") -> dict[str, Any]:
+    """The content of an ODCS file, or of another small YAML file that `what` names, as plain JSON values.
 
     Raises RequestError for a file that is missing, too large, not UTF-8, not YAML, or uses anchors: an
     alias can blow a file of a kilobyte up to gigabytes when it is written out again.
@@ -50,11 +50,11 @@ def read_document(path: Path) -> dict[str, Any]:
         if not path.is_file():
             raise FileNotFoundError("no such file, or a folder, device or pipe")
         if path.stat().st_size > MAX_CONTRACT_BYTES:
-            raise RequestError(f"{path}: Expected a contract of at most {MAX_CONTRACT_BYTES} bytes.")
+            raise RequestError(f"{path}: Expected a {what} of at most {MAX_CONTRACT_BYTES} bytes.")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise RequestError(
-            f"Expected a readable UTF-8 contract file at {path}. Received: {error}."
+            f"Expected a readable UTF-8 {what} file at {path}. Received: {error}."
         ) from error
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
@@ -65,7 +65,7 @@ def read_document(path: Path) -> dict[str, Any]:
         reason = " ".join(str(error).split())[:300]
         raise RequestError(f"{path}: Expected a YAML document. Received: {reason}.") from error
     if not isinstance(document, dict):
-        raise RequestError(f"{path}: Expected a contract with keys. Received {type(document).__name__}.")
+        raise RequestError(f"{path}: Expected a {what} with keys. Received {type(document).__name__}.")
     return {key: _plain(value) for key, value in document.items()}
 
 

@@ -24,6 +24,10 @@ from shared.data.home import Home, home
 from shared.errors import FieldworkError
 
 _START_LIMIT_SECONDS = 120.0
+# Leases in the server's memory would be forgotten with it, and their deployments then wait for ever.
+_LEASES_ON_DISK = {
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"
+}
 
 
 def configure(*, verbose: bool = False) -> None:
@@ -61,11 +65,11 @@ def _make(folder: Path) -> None:
 
 
 @contextmanager
-def local_server() -> Iterator[Callable[[], None]]:
+def local_server(*, scheduling: bool = False) -> Iterator[Callable[[], None]]:
     """Start a server unless PREFECT_API_URL names one; yields a function that waits until it answers.
 
     Best entered before anything imports Prefect: the imports then run beside the start. One process has one such
-    server; entering again inside shares it.
+    server; entering again inside shares it. `scheduling` is for the one that plans the runs of deployments.
     """
     configure()
     if os.environ.get("PREFECT_API_URL"):
@@ -76,7 +80,7 @@ def local_server() -> Iterator[Callable[[], None]]:
     log = here.prefect / f"server-{port}.log"
     with ExitStack() as creation:
         created = _alone_until_created(creation)
-        process, url = _start(here, port, log), f"http://127.0.0.1:{port}/api"
+        process, url = _start(here, port, log, scheduling), f"http://127.0.0.1:{port}/api"
 
         @functools.cache
         def ready() -> None:
@@ -139,21 +143,21 @@ def _known_to_prefect(url: str) -> Iterator[None]:
         yield
 
 
-def _start(here: Home, port: int, log: Path) -> subprocess.Popen[bytes]:
+def _start(here: Home, port: int, log: Path, scheduling: bool) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--no-scheduler", "--no-late-runs", "--no-ui"]
+    command += [] if scheduling else ["--no-scheduler", "--no-late-runs", "--no-ui"]
     with open(log, "wb") as output:
         return subprocess.Popen(
             command,
-            env={**os.environ, "PREFECT_LOGGING_LEVEL": "WARNING"},
+            env={**os.environ, "PREFECT_LOGGING_LEVEL": "WARNING", **_LEASES_ON_DISK},
             cwd=here.prefect,
             stdout=output,
             stderr=subprocess.STDOUT,
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Linux: the kernel ends the server when its parent is gone, even by kill -9; Ctrl-C is the parent's affair."""
     os.setpgrp()
     if sys.platform == "linux":

@@ -20,10 +20,11 @@ from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter
 
-from shared.data.files import atomic_write, file_lock
+from shared.data.files import file_lock
 from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.errors import FieldworkError
+from shared.orchestration.carried import carried, recall, remember
 from shared.orchestration.run import StepRecord, current_run
 
 P = ParamSpec("P")
@@ -87,12 +88,13 @@ class Step(Generic[P, R]):
                 return Completed(name="Cached", data=remembered["result"])
             values = {name: self._arguments[name].validate_python(value) for name, value in arguments.items()}
             folder = home().checkpoints / f"{self.name}-{key[:32]}"
-            with _saving_in(folder):
-                result = self.function(**values)  # type: ignore[call-arg]
-            document = self._result.dump_python(result, mode="json", warnings=False)
-            self._result.validate_python(document)  # what cannot be read back must not be remembered
-            if self.reuse:
-                atomic_write(self._place(key), json.dumps({"result": document}))
+            with carried(folder):
+                with _saving_in(folder):
+                    result = self.function(**values)  # type: ignore[call-arg]
+                document = self._result.dump_python(result, mode="json", warnings=False)
+                self._result.validate_python(document)  # what cannot be read back must not be remembered
+                if self.reuse:
+                    remember(f"{self.name}-{key}.json", json.dumps({"result": document}))
             shutil.rmtree(folder, ignore_errors=True)
             return document
 
@@ -107,9 +109,6 @@ class Step(Generic[P, R]):
         )
         return decorate(work)
 
-    def _place(self, key: str) -> Path:
-        return home().root / "results" / f"{self.name}-{key}.json"
-
     def _recall(self, key: str) -> dict[str, Any] | None:
         """The remembered document of an equal call, if it may be used, is sound, and points at what is there.
 
@@ -119,7 +118,7 @@ class Step(Generic[P, R]):
         if not (current_run().use_cache and self.reuse):
             return None
         try:
-            document = json.loads(self._place(key).read_bytes())
+            document = json.loads(recall(f"{self.name}-{key}.json"))
             self._result.validate_python(document["result"])
             found = all(_is_held(ref) for ref in _refs(document))
         except (OSError, ValueError, TypeError, KeyError, FieldworkError):

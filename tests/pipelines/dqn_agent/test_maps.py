@@ -5,7 +5,7 @@ import pytest
 
 from pipelines.dqn_agent.config import ExplanationConfig
 from pipelines.dqn_agent.environments.register import INVENTORY
-from pipelines.dqn_agent.maps import decision_map, map_features
+from pipelines.dqn_agent.maps import decision_map, map_features, require_map_features
 from shared.errors import RequestError
 
 
@@ -52,7 +52,7 @@ def test_the_two_features_that_decide_most_are_taken_unless_others_are_asked_for
 def test_features_that_make_no_map_are_refused_with_those_that_do(random_policy, asked):
     card = random_policy("CartPole-v1")[0].card
     with pytest.raises(RequestError, match="Expected two of cart_position, cart_velocity"):
-        map_features(card, ExplanationConfig(map_features=asked), {})
+        require_map_features(card, ExplanationConfig(map_features=asked))
 
 
 def test_frames_and_single_features_have_no_map(frames_policy, random_policy):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import RequestError
+from shared.orchestration.overrides import Section as FrozenSection
 from shared.orchestration.overrides import preset_config, validation_message, with_overrides
 
 
@@ -38,6 +39,13 @@ class Config(BaseModel):
 def test_dotted_keys_change_what_they_name_and_nothing_else():
     changed = with_overrides(Config(), {"training.epochs": 3, "seed": 7, "training.sizes": [4]})
     assert changed == Config(seed=7, training=Section(epochs=3, sizes=(4,)))
+
+
+def test_a_key_with_a_parser_gets_what_the_parser_makes_of_it():
+    parsers = {"training.sizes": lambda text: [int(part) for part in text.split("+")]}
+    changed = with_overrides(Config(), {"training.sizes": "4+2", "seed": 7}, parsers)
+    assert changed == Config(seed=7, training=Section(sizes=(4, 2)))
+    assert with_overrides(Config(), {"seed": 7}, parsers) == Config(seed=7)
 
 
 def test_the_given_configuration_stays_as_it_is():
@@ -142,3 +150,16 @@ def test_preset_is_made_by_its_function_and_an_unknown_one_names_the_others():
     assert preset_config(presets, "full").seed == 2
     with pytest.raises(RequestError, match=r"tiny, full\. Received 'huge'"):
         preset_config(presets, "huge")
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf")])
+def test_section_takes_only_finite_numbers_and_known_keys_and_stays_as_it_is(rate):
+    class Knobs(FrozenSection):
+        rate: float = 1.0
+
+    with pytest.raises(RequestError, match="rate: Input should be a finite number"):
+        with_overrides(Knobs(), {"rate": rate})
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Knobs.model_validate({"speed": 1.0})
+    with pytest.raises(ValidationError, match="frozen"):
+        Knobs().rate = 2.0  # type: ignore[misc]

@@ -5,10 +5,10 @@ import pytest
 
 from shared.data.home import Home
 from shared.data.store import Ref, default_store
-from shared.orchestration.publish import Published, publish_bundle
+from shared.orchestration.publish import Published, publish_bundle, usual_checks
 from shared.orchestration.run import Run
 from shared.publishing.bundle import Bundle
-from shared.publishing.gate import Check
+from shared.publishing.gate import REQUIRED_CHECKS, Check
 from shared.publishing.registry import Registry
 from shared.publishing.summary import RunSummary
 
@@ -99,6 +99,15 @@ def test_model_of_another_contract_or_table_is_never_compared_by_numbers(stored,
     assert compare.asked == []
     assert not published.promoted
     assert "not comparable" in published.reasons[0]
+
+
+@pytest.mark.parametrize("faithful", [True, False, None])
+def test_usual_checks_pass_on_what_became_of_the_explanation(make_bundle, faithful):
+    warning = None if faithful else "Not faithful."
+    metrics = {"explanation": {"attribution": {"faithful": faithful, "warning": warning}}}
+    checks = usual_checks(make_bundle("bundle", metrics=metrics))
+    assert checks["explanation_faithful"] == Check(faithful, warning or "")
+    assert checks.keys() == set(REQUIRED_CHECKS)
 
 
 def test_failed_check_keeps_a_better_model_out(stored):
