@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +13,7 @@ import typer
 from apps.cli.console import JsonTarget, console, say
 from apps.cli.guard import Debug, explain, report
 from apps.cli.overrides import parse_overrides
-from apps.cli.summary import overview, show_summary
+from apps.cli.summary import Outcome, overview, show_summary
 from pipelines import catalogue
 from shared.errors import RequestError, Stopped
 from shared.orchestration.server import local_server
@@ -81,32 +82,46 @@ def _run_one(pipeline: catalogue.Pipeline, request: RunRequest, target: JsonTarg
 
 def _run_all(request: RunRequest, target: JsonTarget) -> None:
     """One failing pipeline does not stop the others; a request to stop does."""
-    summaries: dict[str, dict[str, Any]] = {}
-    failures: dict[str, dict[str, Any]] = {}
+    from apps.cli.index_page import write_index
+
+    outcomes: list[Outcome] = []
     with target.reserved(), local_server():
         for pipeline in catalogue.PIPELINES:
-            try:
-                summaries[pipeline.name] = _execute(pipeline, request)
-            except Stopped:
-                raise
-            except Exception as error:
-                report(error, debug=request.debug, prefix=f"{pipeline.name}: ")
-                message, exit_code = explain(error)
-                failures[pipeline.name] = {"error": message, "exit_code": exit_code}
-            else:
-                if not request.quiet:
-                    show_summary(console(), summaries[pipeline.name])
+            place = f"[{len(outcomes) + 1}/{len(catalogue.PIPELINES)}] "
+            outcomes.append(_attempt(pipeline, request, place))
         if not request.quiet:
-            console().print(overview(catalogue.PIPELINES, summaries, failures))
-    target.write({"runs": summaries, "failures": failures})
+            console().print(overview(outcomes))
+        index = write_index(outcomes, request.preset)
+        if not request.quiet:
+            say(f"\nindex        {index}")
+    runs = {each.pipeline.name: each.summary for each in outcomes if each.summary is not None}
+    failed = [each for each in outcomes if each.summary is None]
+    failures = {each.pipeline.name: {"error": each.error, "exit_code": each.exit_code} for each in failed}
+    target.write({"runs": runs, "failures": failures, "index": str(index)})
     if failures:
         raise typer.Exit(1)
 
 
-def _execute(pipeline: catalogue.Pipeline, request: RunRequest) -> dict[str, Any]:
+def _attempt(pipeline: catalogue.Pipeline, request: RunRequest, place: str) -> Outcome:
+    """Run one pipeline of many and show its summary; a failure is reported and kept."""
+    started = time.perf_counter()
+    try:
+        summary = _execute(pipeline, request, place)
+    except Stopped:
+        raise
+    except Exception as error:
+        report(error, debug=request.debug, prefix=f"{pipeline.name}: ")
+        message, exit_code = explain(error)
+        return Outcome(pipeline, time.perf_counter() - started, error=message, exit_code=exit_code)
+    if not request.quiet:
+        show_summary(console(), summary)
+    return Outcome(pipeline, time.perf_counter() - started, summary)
+
+
+def _execute(pipeline: catalogue.Pipeline, request: RunRequest, place: str = "") -> dict[str, Any]:
     """Run the flow and return its summary as the JSON object that `--json` writes."""
     if not request.quiet:
-        say(f"{pipeline.name}: preset {request.preset}, data {request.source}", stderr=True)
+        say(f"{place}{pipeline.name}: preset {request.preset}, data {request.source}", stderr=True)
     summary = pipeline.flow().run(
         request.preset,
         request.source,

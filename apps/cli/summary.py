@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -119,25 +120,57 @@ def _pairs(values: Mapping[str, Any], form: Any) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {form(value)}" for name, value in values.items())
 
 
-def overview(
-    pipelines: Sequence[Pipeline], summaries: Mapping[str, Summary], failures: Mapping[str, Mapping[str, Any]]
-) -> Table:
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one pipeline of `run --all`: its summary, or why it failed. `seconds` are wall seconds."""
+
+    pipeline: Pipeline
+    seconds: float
+    summary: Summary | None = None
+    error: str = ""
+    exit_code: int = 0
+
+    @property
+    def headline(self) -> Mapping[str, Any]:
+        """The metric that stands for the pipeline; empty for one that failed."""
+        return self.summary["metrics"].get(self.pipeline.headline) or {} if self.summary else {}
+
+    @property
+    def best_baseline(self) -> tuple[str, Mapping[str, Any]]:
+        """Name and headline metric of the best baseline; empty where there is none or no direction is better."""
+        higher_is_better = self.headline.get("higher_is_better")
+        baselines = (self.summary or {}).get("baselines") or {}
+        known = {
+            name: metrics[self.pipeline.headline]
+            for name, metrics in baselines.items()
+            if (metrics.get(self.pipeline.headline) or {}).get("value") is not None
+        }
+        if higher_is_better is None or not known:
+            return "", {}
+        name = (max if higher_is_better else min)(known, key=lambda each: known[each]["value"])
+        return name, known[name]
+
+    @property
+    def verdict(self) -> str:
+        """The verdict of the run, or the reason of the failure."""
+        return self.error if self.summary is None else self.summary.get("verdict") or ""
+
+
+def overview(outcomes: Sequence[Outcome]) -> Table:
     """The last table of `run --all`: one row per pipeline, failed ones with their reason."""
     rows = []
-    for pipeline in pipelines:
-        if pipeline.name in failures:
-            rows.append((pipeline.name, "failed", NO_NUMBER, NO_NUMBER, failures[pipeline.name]["error"]))
-            continue
-        summary = summaries[pipeline.name]
-        metric = summary["metrics"].get(pipeline.headline) or {}
-        seconds = sum(value or 0.0 for value in (summary.get("seconds") or {}).values())
+    for outcome in outcomes:
+        name, best = outcome.best_baseline
+        failed = outcome.summary is None
+        metric = outcome.pipeline.headline.removeprefix("test/")
         rows.append(
             (
-                pipeline.name,
-                "ok",
-                f"{pipeline.headline} {interval(metric)}",
-                duration(seconds),
-                summary.get("verdict") or "",
+                outcome.pipeline.name,
+                "failed" if failed else f"{metric} {interval(outcome.headline)}",
+                f"{name.replace('_', ' ')} {number(best['value'])}" if best else NO_NUMBER,
+                outcome.verdict,
+                number(round(outcome.seconds)),
             )
         )
-    return table(("pipeline", "result", "headline", "time", "verdict"), rows)
+    columns = ("pipeline", "headline on the test part", "best baseline", "verdict", "seconds")
+    return table(columns, rows, right=("seconds",), whole=("pipeline",))

@@ -2,16 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from pipelines.credit_scoring.schema import ColumnMap
+from shared.orchestration.overrides import Section
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where applications come from and how they are divided."""
 
     num_rows: int = Field(6000, ge=200, le=20_000_000, description="applicants that the generator makes")
@@ -21,7 +18,7 @@ class DataConfig(_Section):
     )
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The network."""
 
     kind: Literal["mlp", "additive"] = Field(
@@ -39,7 +36,7 @@ class ModelConfig(_Section):
     dropout: float = Field(0.4, ge=0, lt=1, description="share of hidden units silenced in training")
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """Optimisation; passed to `shared.training`."""
 
     epochs: int = Field(20, ge=1, description="passes over the training rows")
@@ -54,7 +51,7 @@ class TrainingConfig(_Section):
     )
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """The protocol."""
 
     num_bootstraps: int = Field(1000, ge=50, description="resamples behind each interval")
@@ -68,7 +65,7 @@ class EvaluationConfig(_Section):
     )
 
 
-class DecisionConfig(_Section):
+class DecisionConfig(Section):
     """From a probability to a decision and to points."""
 
     cost_false_negative: float = Field(
@@ -93,7 +90,7 @@ class DecisionConfig(_Section):
         return self
 
 
-class ExplanationConfig(_Section):
+class ExplanationConfig(Section):
     """What is explained, against whom, and how it is checked."""
 
     reference: Literal["applicants", "approved"] = Field(
@@ -108,7 +105,7 @@ class ExplanationConfig(_Section):
     num_recourse: int = Field(100, ge=0, description="declined test applicants for whom recourse is searched")
 
 
-class CreditConfig(_Section):
+class CreditConfig(Section):
     """The whole pipeline. `seed` decides every random choice."""
 
     preset: str = "quick"

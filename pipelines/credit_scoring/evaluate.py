@@ -15,19 +15,19 @@ import polars as pl
 from pipelines.credit_scoring import baselines
 from pipelines.credit_scoring.config import CreditConfig
 from pipelines.credit_scoring.decide import APPROVE, DECISIONS, costs
+from pipelines.credit_scoring.fairness import audit_groups
 from pipelines.credit_scoring.features import floats
+from pipelines.credit_scoring.folds import repeated_stratified
+from pipelines.credit_scoring.repeated import repeated_comparison, repeated_metric
 from pipelines.credit_scoring.schema import LenderSchema, ProtectedColumn
 from pipelines.credit_scoring.score import Scorer
 from pipelines.credit_scoring.train import outcomes, predict_log_odds, train_network
-from shared.data.folds import repeated_stratified
 from shared.evaluation import binary
 from shared.evaluation.bootstrap import metric_with_interval
 from shared.evaluation.calibration import sigmoid
 from shared.evaluation.compare import Comparison, compare_auc, paired_bootstrap
-from shared.evaluation.fairness import audit_groups
 from shared.evaluation.metric import Metric
 from shared.evaluation.reliability import calibration_table
-from shared.evaluation.repeated import repeated_comparison, repeated_metric
 from shared.evaluation.thresholds import bayes_cut, cost_curve, cost_threshold
 from shared.evaluation.verdict import verdict
 

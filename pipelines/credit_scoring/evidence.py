@@ -43,8 +43,7 @@ class EvidenceDocuments:
     quarantine: pl.DataFrame | None
     notes: Sequence[str]
     split: str
-    audit: Sequence[str]
-    audit_checks: Sequence[str]
+    audit: Mapping[str, Any]
 
 
 def first_summary(

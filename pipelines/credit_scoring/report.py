@@ -13,7 +13,6 @@ from pipelines.credit_scoring.score import Scorer
 from shared.publishing import figures
 from shared.publishing.blocks import (
     Block,
-    Bullets,
     Callout,
     Column,
     Figure,
@@ -27,7 +26,14 @@ from shared.publishing.blocks import (
     interval,
 )
 from shared.publishing.report import render
-from shared.publishing.standard import data_section, readable, results_section, run_section, training_section
+from shared.publishing.standard import (
+    data_section,
+    limits_section,
+    readable,
+    results_section,
+    run_section,
+    training_section,
+)
 from shared.publishing.summary import RunSummary
 
 
@@ -54,8 +60,7 @@ def run_report(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocuments,
         *recourse_section(scorer, evidence),
         data_section(
             split=evidence.split,
-            audit_checks=evidence.audit_checks,
-            audit_findings=evidence.audit,
+            audit=evidence.audit,
             notes=evidence.notes,
             quarantine=evidence.quarantine,
         ),
@@ -65,7 +70,7 @@ def run_report(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocuments,
             caption="Log loss by epoch, nats.",
         ),
         run_section(summary),
-        Section("Limits and misuse", [Bullets(list(LIMITS))]),
+        limits_section(LIMITS),
     ]
     return render(
         Report(

@@ -32,6 +32,7 @@ from shared.publishing.bundle_files import read_config
 if TYPE_CHECKING:
     from shared.publishing.bundle import Bundle
 
+PIPELINE = "credit_scoring"
 TARGET = "log-odds of default"
 _ROWS_AT_ONCE = 16_384
 

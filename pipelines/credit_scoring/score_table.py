@@ -5,15 +5,18 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.credit_scoring.data import read_to_score
-from pipelines.credit_scoring.score import Scorer
-from pipelines.credit_scoring.steps import PIPELINE
+from pipelines.credit_scoring.score import PIPELINE, Scorer
 from shared.contracts.contract import load
 from shared.contracts.table import check_table
 from shared.data.tables import write_table
-from shared.monitoring.drift import drift
-from shared.monitoring.profile import ReferenceProfile
-from shared.orchestration.scoring import ScoreSummary, beside, require_input_untouched, written
-from shared.publishing.registry import Registry
+from shared.orchestration.scoring import (
+    ScoreSummary,
+    beside,
+    drift_since,
+    published,
+    require_input_untouched,
+    written,
+)
 
 OUTPUT_CONTRACT = "credit_decisions"
 
@@ -27,26 +30,22 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
     """
     quarantine, explanations = (beside(output_path, what) for what in ("quarantine", "explanations"))
     require_input_untouched(input_path, output_path, quarantine, explanations)
-    registry = Registry()
-    found = registry.version(PIPELINE, version)
-    bundle = registry.bundle(PIPELINE, found.version)
-    scorer = Scorer.from_bundle(bundle, str(found.version))
+    bundle, number = published(PIPELINE, version)
+    scorer = Scorer.from_bundle(bundle, number)
     frame = read_to_score(input_path, scorer.schema).drop("defaulted", strict=False)
     checked = check_table(frame, scorer.schema.contract(scoring=True))
     valid = checked.require()
     decisions = check_table(scorer.score(valid), load(OUTPUT_CONTRACT)).require()
     write_table(decisions, output_path)
-    profile = ReferenceProfile.from_json(bundle.json("profile.json"))
-    report = drift(profile, valid.select(scorer.schema.feature_names), scorer.probability(valid))
     return ScoreSummary(
         pipeline=PIPELINE,
-        version=str(found.version),
+        version=number,
         contract=scorer.schema.contract().id_version,
         rows={"in": len(frame), "quarantined": checked.quarantined.height, "scored": decisions.height},
         output=str(output_path),
         quarantine=written(checked.quarantined, quarantine),
         explanations=written(_contributions(scorer, valid), explanations) if explain else None,
-        drift={"drifted": report.drifted, "columns": list(report.drifted_columns)},
+        drift=drift_since(bundle, valid.select(scorer.schema.feature_names), scorer.probability(valid)),
     )
 
 

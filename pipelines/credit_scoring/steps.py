@@ -4,66 +4,33 @@ What a step reads and writes lies in the content-addressed store, so an equal st
 crashed run continues where it stopped.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import polars as pl
 
 from pipelines.credit_scoring import evaluate as protocol
 from pipelines.credit_scoring import explain as explanations
-from pipelines.credit_scoring.card import run_model_card
 from pipelines.credit_scoring.config import CreditConfig, DataConfig
 from pipelines.credit_scoring.data import load_applications, source_path
 from pipelines.credit_scoring.evidence import EvidenceDocuments, first_summary
+from pipelines.credit_scoring.handles import Divided, Fitted, Ingested, opened
+from pipelines.credit_scoring.model_card import run_model_card
 from pipelines.credit_scoring.report import run_report
 from pipelines.credit_scoring.schema import LenderSchema
-from pipelines.credit_scoring.score import Scorer
+from pipelines.credit_scoring.score import PIPELINE, Scorer
 from pipelines.credit_scoring.train import outcomes, predict_log_odds, train_network
 from shared.contracts.table import check_table
 from shared.data.audit import audit_split
-from shared.data.files import scratch_folder
-from shared.data.home import home
 from shared.data.splits import Split, row_keys, split_by_hash, split_by_time, split_stratified_by_hash
 from shared.data.store import Ref, default_store
 from shared.errors import RequestError
 from shared.evaluation.choose_calibration import choose_calibration
 from shared.monitoring.profile import reference_profile
-from shared.orchestration.ingested import IngestedTable
+from shared.orchestration.bundled import stored_bundle
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
-from shared.orchestration.stored import Evidence, Handle, Source, identified, restored, stored_folder
-from shared.publishing.bundle import write_bundle
+from shared.orchestration.stored import Evidence, Source, identified, stored_folder
 from shared.publishing.plain import plain
-from shared.training.runtime import single_thread
 
-PIPELINE = "credit_scoring"
 MIN_ROWS = 100
-
-
-class Ingested(IngestedTable):
-    """Contract-valid applications with an outcome, and how this lender's columns are read."""
-
-    lender: LenderSchema
-
-
-class Parts(Handle):
-    """The three parts and what the leak audit said of them."""
-
-    train: Ref
-    validation: Ref
-    test: Ref
-    method: str
-    audit_checks: tuple[str, ...]
-    audit_findings: tuple[str, ...]
-
-
-class Fitted(Handle):
-    """The trained, calibrated scorer as a stored folder, and the record of its training."""
-
-    scorer: Ref
-    training: dict[str, Any]
-    calibration_reason: str
 
 
 def identify(source: str, config: DataConfig) -> Source:
@@ -106,30 +73,25 @@ def _require_both_classes(frame: pl.DataFrame) -> None:
 
 
 @step()
-def split(ingested: Ingested, config: DataConfig, stratify_below_rows: int) -> Parts:
+def split(ingested: Ingested, config: DataConfig, stratify_below_rows: int) -> Divided:
     """Divide by time where there are dates, else by content; then look for leaks between the parts."""
     store = default_store()
     frame = store.frame(ingested.table)
-    divided, method = _divide(frame, ingested.lender, config, stratify_below_rows)
+    division, method = _divide(frame, ingested.lender, config, stratify_below_rows)
     # Dates part an applicant's earlier from later applications, and with dates or applicants deciding, others may
     # well have equal features: both are as in use, so the audit reports them and lets them pass.
     expected = {"application_date": ("duplicate_rows", "group_overlap"), "group_id": ("duplicate_rows",)}
     accepted = next((checks for column, checks in expected.items() if column in frame.columns), ())
     audit = audit_split(
         frame,
-        divided,
+        division,
         features=ingested.lender.feature_names,
         target="defaulted",
         group="group_id" if "group_id" in frame.columns else None,
         time="application_date" if "application_date" in frame.columns else None,
     ).require(accepted=accepted)
-    refs = {name: store.put_frame(frame[rows]) for name, rows in divided.parts().items()}
-    return Parts(
-        **refs,
-        method=method,
-        audit_checks=audit.checks,
-        audit_findings=tuple(finding.message for finding in audit.findings),
-    )
+    refs = {name: store.put_frame(frame[rows]) for name, rows in division.parts().items()}
+    return Divided(**refs, method=method, audit=audit.to_json())
 
 
 def _divide(
@@ -148,10 +110,10 @@ def _divide(
 
 
 @step()
-def train(ingested: Ingested, parts: Parts, config: CreditConfig) -> Fitted:
+def train(ingested: Ingested, divided: Divided, config: CreditConfig) -> Fitted:
     """Fit features and network on training, epoch and calibration on validation."""
     store = default_store()
-    training, validation = store.frame(parts.train), store.frame(parts.validation)
+    training, validation = store.frame(divided.train), store.frame(divided.validation)
     features, result = train_network(
         training,
         validation,
@@ -182,10 +144,12 @@ def train(ingested: Ingested, parts: Parts, config: CreditConfig) -> Fitted:
 
 
 @step()
-def evaluate(ingested: Ingested, parts: Parts, fitted: Fitted, config: CreditConfig) -> Evidence:
+def evaluate(ingested: Ingested, divided: Divided, fitted: Fitted, config: CreditConfig) -> Evidence:
     """Score the test part once, with the baselines on the same rows and repeated splits for small tables."""
     store = default_store()
-    training, validation, test = (store.frame(ref) for ref in (parts.train, parts.validation, parts.test))
+    training, validation, test = (
+        store.frame(ref) for ref in (divided.train, divided.validation, divided.test)
+    )
     with opened(fitted.scorer) as scorer:
         predictions = protocol.predict_test(scorer, pl.concat([training, validation]), test, config)
         repeated = protocol.repeat_splits(store.frame(ingested.table), ingested.lender, config)
@@ -194,10 +158,12 @@ def evaluate(ingested: Ingested, parts: Parts, fitted: Fitted, config: CreditCon
 
 
 @step()
-def explain(ingested: Ingested, parts: Parts, fitted: Fitted, config: CreditConfig) -> Evidence:
+def explain(ingested: Ingested, divided: Divided, fitted: Fitted, config: CreditConfig) -> Evidence:
     """Explain test applicants, check the explanations, measure the stability of reasons, search recourse."""
     store = default_store()
-    training, validation, test = (store.frame(ref) for ref in (parts.train, parts.validation, parts.test))
+    training, validation, test = (
+        store.frame(ref) for ref in (divided.train, divided.validation, divided.test)
+    )
     rows = test[: config.explanation.num_checked]
     with opened(fitted.scorer) as scorer:
         attribution = explanations.checked_explanation(scorer, rows, seed=config.seed)
@@ -221,7 +187,7 @@ def explain(ingested: Ingested, parts: Parts, fitted: Fitted, config: CreditConf
 @step()
 def assemble(
     ingested: Ingested,
-    parts: Parts,
+    divided: Divided,
     fitted: Fitted,
     evaluated: Evidence,
     explained: Evidence,
@@ -229,8 +195,8 @@ def assemble(
 ) -> Ref:
     """Write report, model card and bundle."""
     store = default_store()
-    training, test = store.frame(parts.train), store.frame(parts.test)
-    with opened(fitted.scorer) as scorer, scratch_folder(home().cache) as scratch:
+    training, test = store.frame(divided.train), store.frame(divided.test)
+    with opened(fitted.scorer) as scorer:
         evidence = EvidenceDocuments(
             evaluation=store.json(evaluated.document),
             explanation=store.json(explained.document),
@@ -240,41 +206,28 @@ def assemble(
             calibration_reason=fitted.calibration_reason,
             quarantine=ingested.quarantined_rows(),
             notes=ingested.notes,
-            split=parts.method,
-            audit=parts.audit_findings,
-            audit_checks=parts.audit_checks,
+            split=divided.method,
+            audit=divided.audit,
         )
         summary = first_summary(
-            ingested.source.name, ingested.contract, _rows(ingested, parts), evidence, config
+            ingested.source.name, ingested.contract, _rows(ingested, divided), evidence, config
         )
         profile = reference_profile(
             training.select(ingested.lender.feature_names), scorer.probability(training)
         )
-        folder = scratch / "bundle"
-        write_bundle(
-            folder,
+        return stored_bundle(
             ingested.facts(PIPELINE, preset=config.preset, seed=config.seed),
-            config=config.model_dump(mode="json"),
+            summary,
+            profile,
+            config=config,
             metrics={**evidence.evaluation, "explanation": evidence.explanation},
             tensors=dict(scorer.network.state_dict()),
             features=scorer.save_features,
             model_card=run_model_card(scorer, summary, evidence),
             report_html=run_report(scorer, summary, evidence, test),
-            files={
-                "summary.json": summary.model_dump_json(indent=1),
-                "profile.json": profile.model_dump_json(),
-            },
         )
-        return store.put_tree(folder)
 
 
-@contextmanager
-def opened(stored: Ref) -> Iterator[Scorer]:
-    """A stored scorer, read from a scratch folder, for work on a few thousand rows at a time."""
-    with restored(stored) as folder, single_thread():
-        yield Scorer.load(folder)
-
-
-def _rows(ingested: Ingested, parts: Parts) -> dict[str, int]:
-    sizes = {name: getattr(parts, name).rows or 0 for name in ("train", "validation", "test")}
+def _rows(ingested: Ingested, divided: Divided) -> dict[str, int]:
+    sizes = {name: getattr(divided, name).rows or 0 for name in ("train", "validation", "test")}
     return ingested.counts() | sizes

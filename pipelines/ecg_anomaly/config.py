@@ -2,14 +2,12 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from shared.orchestration.overrides import Section
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where recordings come from."""
 
     num_patients: int = Field(20, ge=2, le=1000, description="patients that the generator makes")
@@ -26,7 +24,7 @@ class DataConfig(_Section):
     )
 
 
-class SignalConfig(_Section):
+class SignalConfig(Section):
     """From the recorder's samples to the signal that everything else sees."""
 
     rate_hz: int = Field(
@@ -70,7 +68,7 @@ class SignalConfig(_Section):
         return self
 
 
-class BeatConfig(_Section):
+class BeatConfig(Section):
     """What a beat is."""
 
     peaks: Literal["annotated", "detected"] = Field(
@@ -111,7 +109,7 @@ class BeatConfig(_Section):
     )
 
 
-class ProtocolConfig(_Section):
+class ProtocolConfig(Section):
     """How training and test are kept apart, and what is learnt from."""
 
     num_folds: int = Field(5, ge=2, le=50, description="folds of whole patients")
@@ -127,7 +125,7 @@ class ProtocolConfig(_Section):
     )
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The autoencoder."""
 
     kind: Literal["convolutional", "variational", "lstm"] = Field(
@@ -149,7 +147,7 @@ class ModelConfig(_Section):
     )
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """Optimisation; passed to `shared.training`."""
 
     epochs: int = Field(5, ge=1, le=100_000, description="passes over the normal beats at least")
@@ -163,7 +161,7 @@ class TrainingConfig(_Section):
     )
 
 
-class ThresholdConfig(_Section):
+class ThresholdConfig(Section):
     """When a beat is flagged."""
 
     rule: Literal["conformal", "three_deviations"] = Field(
@@ -182,7 +180,7 @@ class ThresholdConfig(_Section):
     )
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """What is measured and against what."""
 
     num_bootstraps: int = Field(
@@ -194,7 +192,7 @@ class EvaluationConfig(_Section):
     )
 
 
-class ExplanationConfig(_Section):
+class ExplanationConfig(Section):
     """What is explained and how it is checked."""
 
     num_checked: int = Field(
@@ -203,7 +201,7 @@ class ExplanationConfig(_Section):
     num_steps: int = Field(64, ge=8, le=10_000, description="steps of the integrated gradients")
 
 
-class EcgConfig(_Section):
+class EcgConfig(Section):
     """The whole pipeline. `seed` decides every random choice."""
 
     preset: str = "quick"

@@ -43,7 +43,7 @@ def keyed(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def compare_auroc(mine: pl.DataFrame, theirs: pl.DataFrame, config: EcgConfig) -> Mapping[str, Any] | None:
+def compare(mine: pl.DataFrame, theirs: pl.DataFrame, config: EcgConfig) -> Mapping[str, Any] | None:
     """The difference in AUROC of two models on the beats that both were tested on; None where these are too few.
 
     mine: predictions of the challenger. theirs: what `scores_to_keep` wrote for the champion. Patients are drawn anew.

@@ -8,9 +8,9 @@ from pipelines.ecg_anomaly.report_beats import beats_section, explanation_sectio
 from pipelines.ecg_anomaly.report_classes import classes_section
 from pipelines.ecg_anomaly.report_data import hours_of, recordings_section
 from pipelines.ecg_anomaly.wording import NOT_A_MEDICAL_DEVICE, READERS, share
-from shared.publishing.blocks import Bullets, Callout, Kind, Paragraph, Report, Section, Value, show
+from shared.publishing.blocks import Callout, Kind, Report, Section, Value, show
 from shared.publishing.report import render
-from shared.publishing.standard import results_section, run_section, training_section
+from shared.publishing.standard import limits_section, results_section, run_section, training_section
 from shared.publishing.summary import RunSummary
 
 _NUM_DRAWN = 3
@@ -28,10 +28,7 @@ def run_report(config: EcgConfig, summary: RunSummary, evidence: EvidenceDocumen
         recordings_section(evidence),
         _training(evidence),
         run_section(summary),
-        Section(
-            "Limits and misuse",
-            [Bullets(list(LIMITS)), Paragraph("Not meant for:"), Bullets(list(OUT_OF_SCOPE))],
-        ),
+        limits_section(LIMITS, OUT_OF_SCOPE),
     ]
     return render(
         Report(

@@ -28,8 +28,7 @@ def recordings_section(evidence: EvidenceDocuments) -> Section:
     """Recordings, patients, beats, leads and quality; division, leak audit, quarantine."""
     common = data_section(
         split=evidence.split,
-        audit_checks=evidence.audit["checks"],
-        audit_findings=[finding["message"] for finding in evidence.audit["findings"]],
+        audit=evidence.audit,
         notes=evidence.notes,
         quarantine=evidence.quarantine,
     )

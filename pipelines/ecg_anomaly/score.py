@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pipelines.ecg_anomaly.stream import Stream
     from shared.publishing.bundle import Bundle
 
+PIPELINE = "ecg_anomaly"
 _DETECTOR, _THRESHOLDS = "detector.", "thresholds."
 _BEATS_AT_ONCE = 1024
 # Shares of a beat's surprise; four digits are one ten-thousandth of it.

@@ -9,19 +9,21 @@ from pipelines.ecg_anomaly.config import DataConfig
 from pipelines.ecg_anomaly.data import load_manifest, read_records
 from pipelines.ecg_anomaly.recordings import Recordings
 from pipelines.ecg_anomaly.schema import CONTRACT, OUTPUT_CONTRACT, Record
-from pipelines.ecg_anomaly.score import Scorer
+from pipelines.ecg_anomaly.score import PIPELINE, Scorer
 from pipelines.ecg_anomaly.watched import watched
 from shared.contracts.contract import load
 from shared.contracts.refused import Refused, without_refused
 from shared.contracts.table import TableCheck, check_table
 from shared.data.tables import write_table
-from shared.monitoring.drift import drift
-from shared.monitoring.profile import ReferenceProfile
-from shared.orchestration.scoring import ScoreSummary, beside, require_input_untouched, written
-from shared.publishing.registry import Registry
+from shared.orchestration.scoring import (
+    ScoreSummary,
+    beside,
+    drift_since,
+    published,
+    require_input_untouched,
+    written,
+)
 from shared.training.runtime import single_thread
-
-PIPELINE = "ecg_anomaly"
 
 
 def score_files(input_path: Path, output_path: Path, *, version: str, explain: bool) -> ScoreSummary:
@@ -33,21 +35,17 @@ def score_files(input_path: Path, output_path: Path, *, version: str, explain: b
     """
     quarantine = beside(output_path, "quarantine")
     require_input_untouched(input_path, output_path, quarantine)
-    registry = Registry()
-    found = registry.version(PIPELINE, version)
-    bundle = registry.bundle(PIPELINE, found.version)
-    scorer = Scorer.from_bundle(bundle, str(found.version))
+    bundle, number = published(PIPELINE, version)
+    scorer = Scorer.from_bundle(bundle, number)
     with single_thread():
         read = ToScore.of(input_path, scorer)
         table = scorer.score_recordings(read.recordings)
         scored = scorer.alerts(read.recordings, table, read.rates_hz, explain=explain)
         alerts = check_table(scored, load(OUTPUT_CONTRACT)).require()
     write_table(alerts, output_path)
-    profile = ReferenceProfile.from_json(bundle.json("profile.json"))
-    report = drift(profile, *watched(read.recordings, table))
     return ScoreSummary(
         pipeline=PIPELINE,
-        version=str(found.version),
+        version=number,
         contract=read.checked.contract.id_version,
         rows={
             "in": read.checked.num_rows,
@@ -59,7 +57,7 @@ def score_files(input_path: Path, output_path: Path, *, version: str, explain: b
         output=str(output_path),
         quarantine=written(read.checked.quarantined, quarantine),
         explanations=None,
-        drift={"drifted": report.drifted, "columns": list(report.drifted_columns)},
+        drift=drift_since(bundle, *watched(read.recordings, table)),
     )
 
 

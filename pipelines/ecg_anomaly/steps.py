@@ -7,7 +7,6 @@ import polars as pl
 
 from pipelines.ecg_anomaly import explain as explanations
 from pipelines.ecg_anomaly.audit import CHECKS, audit_fold
-from pipelines.ecg_anomaly.card import run_model_card
 from pipelines.ecg_anomaly.config import BeatConfig, DataConfig, EcgConfig, ProtocolConfig, SignalConfig
 from pipelines.ecg_anomaly.data import load_manifest, source_paths
 from pipelines.ecg_anomaly.evaluate import evaluation_document
@@ -28,26 +27,23 @@ from pipelines.ecg_anomaly.held_out import TEST_SCORES, scores_to_keep
 from pipelines.ecg_anomaly.ingest import Read
 from pipelines.ecg_anomaly.inputs import BeatInputs
 from pipelines.ecg_anomaly.labels import class_counts
+from pipelines.ecg_anomaly.model_card import run_model_card
 from pipelines.ecg_anomaly.predictions import predict_fold
 from pipelines.ecg_anomaly.protocol import Division, divide
 from pipelines.ecg_anomaly.recordings import Recordings
 from pipelines.ecg_anomaly.report import run_report
-from pipelines.ecg_anomaly.score import Scorer
+from pipelines.ecg_anomaly.score import PIPELINE, Scorer
 from pipelines.ecg_anomaly.train import Trainer
 from pipelines.ecg_anomaly.watched import watched
-from shared.data.files import scratch_folder
-from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.errors import RequestError
-from shared.monitoring.profile import reference_profile
+from shared.monitoring.profile import ReferenceProfile, reference_profile
+from shared.orchestration.bundled import stored_bundle
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
 from shared.orchestration.stored import Evidence, Source, identified
-from shared.publishing.bundle import write_bundle
 from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
-
-PIPELINE = "ecg_anomaly"
 
 
 def identify(source: str, config: DataConfig) -> Source:
@@ -193,7 +189,6 @@ def assemble(
     with (
         opened_recordings(ingested.annotated) as recordings,
         opened(served.scorer) as scorer,
-        scratch_folder(home().cache) as scratch,
     ):
         evidence = _evidence(ingested, divided, folds, served, evaluated, explained, recordings, scorer)
         num_tested = int(sum(len(fold.test) for fold in divided.division().folds))
@@ -202,23 +197,18 @@ def assemble(
         summary = first_summary(
             ingested.source.name, ingested.contract, ingested.counts() | rows, evidence, config
         )
-        folder = scratch / "bundle"
-        write_bundle(
-            folder,
+        return stored_bundle(
             ingested.facts(PIPELINE, preset=config.preset, seed=config.seed),
-            config=config.model_dump(mode="json"),
+            summary,
+            _profile(ingested, evidence.found),
+            config=config,
             metrics={**evidence.evaluation, "explanation": evidence.explanation},
             tensors=scorer.tensors(),
             features=scorer.save_features,
             model_card=run_model_card(scorer, summary, evidence),
             report_html=run_report(config, summary, evidence),
-            files={
-                "summary.json": summary.model_dump_json(indent=1),
-                "profile.json": _profile(ingested, evidence.found),
-                TEST_SCORES: scores_to_keep(evidence.beats),
-            },
+            files={TEST_SCORES: scores_to_keep(evidence.beats)},
         )
-        return default_store().put_tree(folder)
 
 
 def _trainer(recordings: Recordings, config: EcgConfig) -> Trainer:
@@ -255,7 +245,7 @@ def _evidence(
     )
 
 
-def _profile(ingested: Ingested, found: pl.DataFrame) -> str:
+def _profile(ingested: Ingested, found: pl.DataFrame) -> ReferenceProfile:
     """What later recordings are compared with: the test recordings, as scoring would see them."""
     with opened_recordings(ingested.detected) as recordings:
-        return reference_profile(*watched(recordings, found)).model_dump_json()
+        return reference_profile(*watched(recordings, found))

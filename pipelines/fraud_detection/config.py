@@ -4,17 +4,15 @@ from datetime import date
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from shared.orchestration.overrides import Section
 
 _Units = Annotated[int, Field(ge=1, le=10_000)]
 _Days = Annotated[int, Field(ge=1, le=3650)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where transactions come from."""
 
     num_customers: int = Field(1000, ge=50, le=1_000_000, description="customers that the generator makes")
@@ -38,7 +36,7 @@ class DataConfig(_Section):
         return categories
 
 
-class FeatureConfig(_Section):
+class FeatureConfig(Section):
     """What is known of a transaction when it comes in."""
 
     windows_days: tuple[_Days, ...] = Field(
@@ -81,7 +79,7 @@ class FeatureConfig(_Section):
         return name
 
 
-class ProtocolConfig(_Section):
+class ProtocolConfig(Section):
     """Which days train and which test: train, wait for the labels, test; then everything moves on."""
 
     train_days: _Days = Field(7, description="days of training transactions")
@@ -97,7 +95,7 @@ class ProtocolConfig(_Section):
     )
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The networks."""
 
     kind: Literal["plain", "denoising", "variational"] = Field(
@@ -129,7 +127,7 @@ class ModelConfig(_Section):
     use_head: bool = Field(True, description="train the supervised head and serve it where there are labels")
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """Optimisation; passed to `shared.training`. Epochs are counted on the validation fold, then trained anew."""
 
     epochs: int = Field(15, ge=1, description="passes over the training rows at most, autoencoder")
@@ -145,7 +143,7 @@ class TrainingConfig(_Section):
     )
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """What is measured and against what."""
 
     num_bootstraps: int = Field(1000, ge=50, description="resamples of days behind each interval")
@@ -153,7 +151,7 @@ class EvaluationConfig(_Section):
     boosting_rounds: int = Field(300, ge=10, description="trees of gradient boosting")
 
 
-class DecisionConfig(_Section):
+class DecisionConfig(Section):
     """Which transactions analysts look at."""
 
     alerts_per_day: int = Field(100, ge=1, description="alerts that the analysts can look at on a day")
@@ -163,7 +161,7 @@ class DecisionConfig(_Section):
     lost_share: float = Field(1.0, gt=0, le=1, description="share of the amount that a missed fraud costs")
 
 
-class ExplanationConfig(_Section):
+class ExplanationConfig(Section):
     """What is explained and how it is checked."""
 
     num_checked: int = Field(60, ge=20, description="test transactions on which explanations are checked")
@@ -177,7 +175,7 @@ class ExplanationConfig(_Section):
     num_features: int = Field(3, ge=1, le=8, description="contributing and offsetting features given at most")
 
 
-class FraudConfig(_Section):
+class FraudConfig(Section):
     """The whole pipeline. `seed` decides every random choice."""
 
     preset: str = "quick"

@@ -5,9 +5,15 @@ from pipelines.fraud_detection.evidence import LIMITS, METRICS, OUT_OF_SCOPE, QU
 from pipelines.fraud_detection.report_decision import days_section, decision_section
 from pipelines.fraud_detection.report_explanation import explanation_section
 from pipelines.fraud_detection.score import Scorer
-from shared.publishing.blocks import Block, Bullets, Callout, Column, Kind, Paragraph, Report, Section, Table
+from shared.publishing.blocks import Block, Callout, Column, Kind, Paragraph, Report, Section, Table
 from shared.publishing.report import render
-from shared.publishing.standard import data_section, results_section, run_section, training_section
+from shared.publishing.standard import (
+    data_section,
+    limits_section,
+    results_section,
+    run_section,
+    training_section,
+)
 from shared.publishing.summary import RunSummary
 
 _PROTOCOLS = {
@@ -28,10 +34,7 @@ def run_report(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocuments)
         *_training(evidence),
         _data(evidence),
         run_section(summary),
-        Section(
-            "Limits and misuse",
-            [Bullets(list(LIMITS)), Paragraph("Not meant for:"), Bullets(list(OUT_OF_SCOPE))],
-        ),
+        limits_section(LIMITS, OUT_OF_SCOPE),
     ]
     return render(
         Report(
@@ -127,8 +130,7 @@ def _training(evidence: EvidenceDocuments) -> list[Section]:
 def _data(evidence: EvidenceDocuments) -> Section:
     section = data_section(
         split=evidence.split,
-        audit_checks=evidence.audit["checks"],
-        audit_findings=[finding["message"] for finding in evidence.audit["findings"]],
+        audit=evidence.audit,
         notes=evidence.notes,
         quarantine=evidence.quarantine,
     )

@@ -37,6 +37,7 @@ from shared.publishing.bundle_files import read_config
 if TYPE_CHECKING:
     from shared.publishing.bundle import Bundle
 
+PIPELINE = "fraud_detection"
 INPUT_CONTRACT, OUTPUT_CONTRACT = "card_transactions", "fraud_alerts"
 _COLUMNS = ("transaction_id", "time", "customer_id", "terminal_id", "amount")
 # In the order of the fields of `Reasons`.

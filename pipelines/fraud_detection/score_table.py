@@ -5,15 +5,18 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.fraud_detection.data import read_to_score
-from pipelines.fraud_detection.score import INPUT_CONTRACT, OUTPUT_CONTRACT, Scorer
-from pipelines.fraud_detection.steps import PIPELINE
+from pipelines.fraud_detection.score import INPUT_CONTRACT, OUTPUT_CONTRACT, PIPELINE, Scorer
 from shared.contracts.contract import load
 from shared.contracts.table import check_table
 from shared.data.tables import write_table
-from shared.monitoring.drift import drift
-from shared.monitoring.profile import ReferenceProfile
-from shared.orchestration.scoring import ScoreSummary, beside, require_input_untouched, written
-from shared.publishing.registry import Registry
+from shared.orchestration.scoring import (
+    ScoreSummary,
+    beside,
+    drift_since,
+    published,
+    require_input_untouched,
+    written,
+)
 from shared.training.runtime import single_thread
 
 
@@ -26,10 +29,8 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
     """
     quarantine, explanations = (beside(output_path, what) for what in ("quarantine", "explanations"))
     require_input_untouched(input_path, output_path, quarantine, explanations)
-    registry = Registry()
-    found = registry.version(PIPELINE, version)
-    bundle = registry.bundle(PIPELINE, found.version)
-    scorer = Scorer.from_bundle(bundle, str(found.version))
+    bundle, number = published(PIPELINE, version)
+    scorer = Scorer.from_bundle(bundle, number)
     transactions = read_to_score(input_path, scorer.config.data)
     checked = check_table(transactions.frame, load(INPUT_CONTRACT))
     valid = checked.require()
@@ -41,11 +42,9 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
             scored, contributions = scorer.explained(features, scored)
     alerts = check_table(scored, load(OUTPUT_CONTRACT)).require()
     write_table(alerts, output_path)
-    profile = ReferenceProfile.from_json(bundle.json("profile.json"))
-    report = drift(profile, features.select(scorer.scaling.names), alerts["score"].to_numpy())
     return ScoreSummary(
         pipeline=PIPELINE,
-        version=str(found.version),
+        version=number,
         contract=load(INPUT_CONTRACT).id_version,
         rows={
             "in": transactions.frame.height,
@@ -56,5 +55,5 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
         output=str(output_path),
         quarantine=written(checked.quarantined, quarantine),
         explanations=written(contributions, explanations),
-        drift={"drifted": report.drifted, "columns": list(report.drifted_columns)},
+        drift=drift_since(bundle, features.select(scorer.scaling.names), alerts["score"].to_numpy()),
     )

@@ -1,9 +1,7 @@
 """The steps of the flows: each takes references and configuration, and returns references."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -11,15 +9,24 @@ import polars as pl
 from pipelines.fraud_detection import evaluate as protocol_of_test
 from pipelines.fraud_detection import explain as explanations
 from pipelines.fraud_detection.audit import audit_folds
-from pipelines.fraud_detection.card import run_model_card
 from pipelines.fraud_detection.config import DataConfig, FeatureConfig, FraudConfig, ProtocolConfig
 from pipelines.fraud_detection.data import load_transactions, source_paths
 from pipelines.fraud_detection.evidence import EvidenceDocuments, first_summary
 from pipelines.fraud_detection.features import compute_features, feature_names
+from pipelines.fraud_detection.handles import (
+    Divided,
+    Featured,
+    Fitted,
+    FoldParts,
+    Ingested,
+    opened,
+    read_parts,
+    stored_parts,
+)
 from pipelines.fraud_detection.labels import has_labels
 from pipelines.fraud_detection.leakage import leakage
+from pipelines.fraud_detection.model_card import run_model_card
 from pipelines.fraud_detection.protocol import (
-    Fold,
     Parts,
     divide,
     folds,
@@ -27,73 +34,19 @@ from pipelines.fraud_detection.protocol import (
     unlabelled_periods,
 )
 from pipelines.fraud_detection.report import run_report
-from pipelines.fraud_detection.score import INPUT_CONTRACT, Scorer
+from pipelines.fraud_detection.score import INPUT_CONTRACT, PIPELINE, Scorer
 from pipelines.fraud_detection.sequences import sequence_scores
 from pipelines.fraud_detection.train import MIN_FRAUDS, Trainer, can_be_supervised, not_known_as_fraud
 from shared.contracts.contract import load
 from shared.contracts.table import check_table
-from shared.data.files import scratch_folder
-from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.monitoring.profile import reference_profile
-from shared.orchestration.ingested import IngestedTable
+from shared.orchestration.bundled import stored_bundle
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
-from shared.orchestration.stored import Evidence, Handle, Source, identified, restored, stored_folder
-from shared.publishing.bundle import write_bundle
+from shared.orchestration.stored import Evidence, Source, identified, stored_folder
 from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
-
-PIPELINE = "fraud_detection"
-
-
-class Ingested(IngestedTable):
-    """Transactions that keep the contract, with warnings that their users must not overlook."""
-
-    warnings: tuple[str, ...]
-
-
-class Featured(Handle):
-    """The table with features beside its columns."""
-
-    table: Ref
-    names: tuple[str, ...]
-    labelled: bool
-    categories: tuple[str, ...]
-
-
-class FoldDays(Handle):
-    """Days of a fold, midnights in UTC, and its transactions."""
-
-    train_start: datetime
-    train_end: datetime
-    test_start: datetime
-    test_end: datetime
-    train: Ref
-    test: Ref
-
-
-class FoldParts(FoldDays):
-    """A fold with its validation fold."""
-
-    validation: FoldDays
-
-
-class Divided(Handle):
-    """All folds, oldest first, and what the leak audit said of them."""
-
-    folds: tuple[FoldParts, ...]
-    with_head: bool
-    method: str
-    audit: dict[str, Any]
-    notes: tuple[str, ...]
-
-
-class Fitted(Handle):
-    """The scorer of each fold as a stored folder, and the record of its training. The last one is served."""
-
-    scorers: tuple[Ref, ...]
-    records: Ref
 
 
 def identify(source: str, config: DataConfig) -> Source:
@@ -157,7 +110,7 @@ def split(featured: Featured, config: ProtocolConfig, features: FeatureConfig, u
         "compromised"
     )
     return Divided(
-        folds=tuple(_stored(one) for one in parts),
+        folds=tuple(stored_parts(one) for one in parts),
         with_head=featured.labelled and use_head and enough,
         method=method,
         audit=audit.to_json(),
@@ -172,32 +125,6 @@ def _unjudged(parts: Sequence[Parts]) -> Iterator[str]:
                 f"Of no transaction in the test from {one.fold.test_start:%Y-%m-%d} on is it known whether it was "
                 "fraud: nothing is measured there."
             )
-
-
-def _stored(parts: Parts) -> FoldParts:
-    assert parts.validation is not None
-    days = _stored_days(parts)
-    return FoldParts(**days.model_dump(), validation=_stored_days(parts.validation))
-
-
-def _stored_days(parts: Parts) -> FoldDays:
-    store, fold = default_store(), parts.fold
-    return FoldDays(
-        train_start=fold.train_start,
-        train_end=fold.train_end,
-        test_start=fold.test_start,
-        test_end=fold.test_end,
-        train=store.put_frame(parts.train),
-        test=store.put_frame(parts.test),
-    )
-
-
-def read_parts(stored: FoldDays) -> Parts:
-    """The transactions of a stored fold."""
-    store = default_store()
-    fold = Fold(stored.train_start, stored.train_end, stored.test_start, stored.test_end)
-    validation = read_parts(stored.validation) if isinstance(stored, FoldParts) else None
-    return Parts(fold, store.frame(stored.train), store.frame(stored.test), validation)
 
 
 @step()
@@ -295,13 +222,6 @@ def explain(
     return Evidence(document=store.put_json(plain(document)), table=store.put_frame(table))
 
 
-@contextmanager
-def opened(stored: Ref) -> Iterator[Scorer]:
-    """A stored scorer, read from a scratch folder."""
-    with restored(stored) as folder, single_thread():
-        yield Scorer.load(folder)
-
-
 @step()
 def assemble(
     ingested: Ingested,
@@ -314,29 +234,24 @@ def assemble(
 ) -> Ref:
     """Write report, model card and bundle."""
     store = default_store()
-    with opened(fitted.scorers[-1]) as scorer, scratch_folder(home().cache) as scratch:
+    with opened(fitted.scorers[-1]) as scorer:
         evidence = _evidence(ingested, divided, fitted, evaluated, explained)
         summary = first_summary(
             ingested.source.name, ingested.contract, _rows(ingested, divided.folds), evidence, config
         )
         served_week = store.frame(divided.folds[-1].test)
         profile = reference_profile(served_week.select(featured.names), scorer.scores(served_week))
-        folder = scratch / "bundle"
-        write_bundle(
-            folder,
+        return stored_bundle(
             ingested.facts(PIPELINE, preset=config.preset, seed=config.seed),
-            config=config.model_dump(mode="json"),
+            summary,
+            profile,
+            config=config,
             metrics={**evidence.evaluation, "explanation": evidence.explanation},
             tensors=scorer.tensors(),
             features=scorer.save_features,
             model_card=run_model_card(scorer, summary, evidence),
             report_html=run_report(scorer, summary, evidence),
-            files={
-                "summary.json": summary.model_dump_json(indent=1),
-                "profile.json": profile.model_dump_json(),
-            },
         )
-        return store.put_tree(folder)
 
 
 def _evidence(

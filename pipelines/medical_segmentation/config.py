@@ -2,17 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from shared.orchestration.overrides import Section
 
 _Spacing = Annotated[float, Field(gt=0, le=100)]
 Window = Literal["soft_tissue", "lung", "bone", "brain"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where images come from."""
 
     num_patients: int = Field(40, ge=2, le=10_000, description="patients that the generator makes")
@@ -58,7 +56,7 @@ class DataConfig(_Section):
     max_voxels: int = Field(500_000_000, ge=1, description="largest volume that is decoded, voxels")
 
 
-class ImageConfig(_Section):
+class ImageConfig(Section):
     """From files to what networks see."""
 
     size: int = Field(
@@ -85,7 +83,7 @@ class ImageConfig(_Section):
         return self
 
 
-class ProtocolConfig(_Section):
+class ProtocolConfig(Section):
     """How training and test are kept apart."""
 
     num_folds: int = Field(5, ge=2, le=50, description="folds of whole patients")
@@ -105,7 +103,7 @@ class ProtocolConfig(_Section):
     )
 
 
-class AugmentConfig(_Section):
+class AugmentConfig(Section):
     """Other views of the training images; all in one resampling."""
 
     flip: float = Field(1.0, ge=0, le=1, description="share of images for which each axis may be mirrored")
@@ -123,7 +121,7 @@ class AugmentConfig(_Section):
     noise: float = Field(0.1, ge=0, le=5, description="largest noise of a pixel, standard deviations")
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The networks."""
 
     encoder: str = Field(
@@ -140,7 +138,7 @@ class ModelConfig(_Section):
     deep_supervision: bool = Field(False, description="learn from coarser levels too")
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """Optimisation; passed to `shared.training`."""
 
     epochs: int = Field(100, ge=1, le=100_000, description="passes over the training cases")
@@ -174,7 +172,7 @@ class TrainingConfig(_Section):
     )
 
 
-class VolumeConfig(_Section):
+class VolumeConfig(Section):
     """What is otherwise for volumes: few cases of many voxels, in one orientation and often cut to one organ."""
 
     patch: tuple[int, int, int] | None = Field(
@@ -192,7 +190,7 @@ class VolumeConfig(_Section):
     )
 
 
-class InferenceConfig(_Section):
+class InferenceConfig(Section):
     """From an image to a mask."""
 
     views: Literal[1, 2, 4] = Field(
@@ -214,7 +212,7 @@ class InferenceConfig(_Section):
     )
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """What is measured and against what."""
 
     num_bootstraps: int = Field(
@@ -231,7 +229,7 @@ class EvaluationConfig(_Section):
     )
 
 
-class ExplanationConfig(_Section):
+class ExplanationConfig(Section):
     """What is explained and how it is checked."""
 
     num_checked: int = Field(
@@ -239,7 +237,7 @@ class ExplanationConfig(_Section):
     )
 
 
-class MedicalConfig(_Section):
+class MedicalConfig(Section):
     """The whole pipeline. `seed` decides every random choice."""
 
     preset: str = "quick"

@@ -14,11 +14,9 @@ from pipelines.medical_segmentation.report_pictures import (
 from pipelines.medical_segmentation.tasks import task_of
 from pipelines.medical_segmentation.wording import NOT_A_MEDICAL_DEVICE, READERS, cell
 from shared.publishing.blocks import (
-    Bullets,
     Callout,
     Column,
     Kind,
-    Paragraph,
     Report,
     Section,
     Table,
@@ -26,7 +24,13 @@ from shared.publishing.blocks import (
     direction,
 )
 from shared.publishing.report import render
-from shared.publishing.standard import readable, results_section, run_section, training_section
+from shared.publishing.standard import (
+    limits_section,
+    readable,
+    results_section,
+    run_section,
+    training_section,
+)
 from shared.publishing.summary import RunSummary
 
 # What the table of all models has; the first of it is drawn, as baselines have nothing else.
@@ -44,14 +48,7 @@ def run_report(config: MedicalConfig, summary: RunSummary, evidence: EvidenceDoc
         images_section(evidence),
         _training(config, evidence),
         run_section(summary),
-        Section(
-            "Limits and misuse",
-            [
-                Bullets(list(LIMITS)),
-                Paragraph("Not meant for:"),
-                Bullets(list(OUT_OF_SCOPE)),
-            ],
-        ),
+        limits_section(LIMITS, OUT_OF_SCOPE),
     ]
     title = "grading" if config.task == _IS_GRADING else "segmentation"
     return render(

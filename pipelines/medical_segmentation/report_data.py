@@ -17,8 +17,7 @@ def images_section(evidence: EvidenceDocuments) -> Section:
     """Cases, patients, sizes and spacing; division with what it left out, leak audit, quarantine, refused files."""
     common = data_section(
         split=evidence.split,
-        audit_checks=evidence.audit["checks"],
-        audit_findings=[finding["message"] for finding in evidence.audit["findings"]],
+        audit=evidence.audit,
         notes=evidence.notes,
         quarantine=evidence.quarantine,
     )

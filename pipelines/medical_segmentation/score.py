@@ -39,6 +39,7 @@ from shared.publishing.bundle_files import read_config
 if TYPE_CHECKING:
     from shared.publishing.bundle import Bundle
 
+PIPELINE = "medical_segmentation"
 # What stands for the structure in results of grading.
 IMAGE = "image"
 UNLIKE = "brightness or contrast unlike the training images"

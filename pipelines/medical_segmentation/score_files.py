@@ -11,7 +11,7 @@ from pipelines.medical_segmentation.case_files import CaseFolder
 from pipelines.medical_segmentation.config import DataConfig
 from pipelines.medical_segmentation.data import Manifest, load_manifest, read_studies
 from pipelines.medical_segmentation.drawn import draw_outlines
-from pipelines.medical_segmentation.score import Scorer
+from pipelines.medical_segmentation.score import PIPELINE, Scorer
 from pipelines.medical_segmentation.studies import CONTRACT, OUTPUT_CONTRACT
 from pipelines.medical_segmentation.tasks import task_of
 from pipelines.medical_segmentation.watched import as_table, watched
@@ -20,12 +20,15 @@ from shared.contracts.refused import Refused, without_refused
 from shared.contracts.table import TableCheck, check_table
 from shared.data.tables import write_table
 from shared.errors import RequestError
-from shared.monitoring.drift import drift
-from shared.monitoring.profile import ReferenceProfile
-from shared.orchestration.scoring import ScoreSummary, beside, require_input_untouched, written
-from shared.publishing.registry import Registry
+from shared.orchestration.scoring import (
+    ScoreSummary,
+    beside,
+    drift_since,
+    published,
+    require_input_untouched,
+    written,
+)
 
-PIPELINE = "medical_segmentation"
 _NUM_REASONS = 3
 
 
@@ -39,10 +42,8 @@ def score_files(input_path: Path, output_path: Path, *, version: str, explain: b
     """
     quarantine = beside(output_path, "quarantine")
     require_input_untouched(input_path, output_path, quarantine)
-    registry = Registry()
-    found = registry.version(PIPELINE, version)
-    bundle = registry.bundle(PIPELINE, found.version)
-    scorer = Scorer.from_bundle(bundle, str(found.version))
+    bundle, number = published(PIPELINE, version)
+    scorer = Scorer.from_bundle(bundle, number)
     manifest = to_score(input_path, scorer)
     checked = check_table(manifest.frame, load(CONTRACT))
     outlines = CaseFolder.beside(output_path, "outlines") if explain else None
@@ -50,10 +51,9 @@ def score_files(input_path: Path, output_path: Path, *, version: str, explain: b
     results = check_table(scored.table(scorer, checked), load(OUTPUT_CONTRACT)).require()
     write_table(results, output_path)
     lost = without_refused(checked, scored.refused, key="case", rule="image").quarantined
-    report = drift(ReferenceProfile.from_json(bundle.json("profile.json")), *as_table(scored.facts))
     return ScoreSummary(
         pipeline=PIPELINE,
-        version=str(found.version),
+        version=number,
         contract=checked.contract.id_version,
         rows={
             "in": checked.num_rows,
@@ -64,7 +64,7 @@ def score_files(input_path: Path, output_path: Path, *, version: str, explain: b
         output=str(output_path),
         quarantine=written(lost, quarantine),
         explanations=str(outlines.path) if outlines else None,
-        drift={"drifted": report.drifted, "columns": list(report.drifted_columns)},
+        drift=drift_since(bundle, *as_table(scored.facts)),
     )
 
 

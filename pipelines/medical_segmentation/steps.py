@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 
 from pipelines.medical_segmentation.audit import CHECKS, audit_fold
-from pipelines.medical_segmentation.card import run_model_card
 from pipelines.medical_segmentation.cases import Cases
 from pipelines.medical_segmentation.config import DataConfig, ImageConfig, MedicalConfig
 from pipelines.medical_segmentation.data import load_manifest, source_paths
@@ -27,24 +26,21 @@ from pipelines.medical_segmentation.handles import (
 )
 from pipelines.medical_segmentation.held_out import TEST_RESULTS, results_to_keep
 from pipelines.medical_segmentation.ingest import Read, read_again
+from pipelines.medical_segmentation.model_card import run_model_card
 from pipelines.medical_segmentation.protocol import Division, Fold, divide
 from pipelines.medical_segmentation.report import run_report
-from pipelines.medical_segmentation.score import Scorer
+from pipelines.medical_segmentation.score import PIPELINE, Scorer
 from pipelines.medical_segmentation.studies import Study
 from pipelines.medical_segmentation.tasks import PIXELS, RESULTS, require_folds, task_of
 from pipelines.medical_segmentation.train import Trainer
 from pipelines.medical_segmentation.watched import watched_cases
-from shared.data.files import scratch_folder
-from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.monitoring.profile import reference_profile
+from shared.orchestration.bundled import stored_bundle
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
 from shared.orchestration.stored import Evidence, Source, identified
-from shared.publishing.bundle import write_bundle
 from shared.publishing.plain import plain
-
-PIPELINE = "medical_segmentation"
 
 
 def identify(source: str, config: DataConfig) -> Source:
@@ -167,29 +163,23 @@ def assemble(
     with (
         opened_cases(ingested.cases) as cases,
         opened(served.scorer) as scorer,
-        scratch_folder(home().cache) as scratch,
     ):
         evidence = _evidence(ingested, divided, folds, served, evaluated, explained, cases, scorer)
         rows = ingested.counts() | _counts(divided, cases)
         summary = first_summary(ingested.source.name, ingested.contract, rows, evidence, config)
-        folder = scratch / "bundle"
         profile = reference_profile(*watched_cases(cases, evidence.results))
-        write_bundle(
-            folder,
+        return stored_bundle(
             ingested.facts(PIPELINE, preset=config.preset, seed=config.seed),
-            config=config.model_dump(mode="json"),
+            summary,
+            profile,
+            config=config,
             metrics={**evidence.evaluation, "explanation": evidence.explanation},
             tensors=scorer.tensors(),
             features=scorer.save_features,
             model_card=run_model_card(scorer, summary, evidence),
             report_html=run_report(config, summary, evidence),
-            files={
-                "summary.json": summary.model_dump_json(indent=1),
-                "profile.json": profile.model_dump_json(),
-                TEST_RESULTS: results_to_keep(evidence.results, config),
-            },
+            files={TEST_RESULTS: results_to_keep(evidence.results, config)},
         )
-        return default_store().put_tree(folder)
 
 
 def _counts(divided: Divided, cases: Cases) -> dict[str, int]:

@@ -2,14 +2,12 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from shared.orchestration.overrides import Section
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where readings come from."""
 
     num_units: int = Field(120, ge=10, le=100_000, description="machines that the generator makes")
@@ -39,7 +37,7 @@ class DataConfig(_Section):
     )
 
 
-class FeatureConfig(_Section):
+class FeatureConfig(Section):
     """What the networks see of a machine."""
 
     window_length: int = Field(100, ge=8, le=1000, description="readings that one forecast looks back on")
@@ -58,7 +56,7 @@ class FeatureConfig(_Section):
     limit: float = Field(10.0, gt=0, le=1e6, description="scaled readings are cut to +- this many deviations")
 
 
-class TargetConfig(_Section):
+class TargetConfig(Section):
     """What is forecast; both in the fleet's time unit."""
 
     rul_cap: float | None = Field(
@@ -84,7 +82,7 @@ class TargetConfig(_Section):
         return self
 
 
-class ProtocolConfig(_Section):
+class ProtocolConfig(Section):
     """Which machines train and which test: always whole ones."""
 
     test_share: float = Field(
@@ -100,7 +98,7 @@ class ProtocolConfig(_Section):
     coverage: float = Field(0.9, ge=0.5, le=0.99, description="share of true lives that intervals shall hold")
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The networks."""
 
     channels: int = Field(32, ge=4, le=1024, description="channels of the convolutions")
@@ -121,7 +119,7 @@ class ModelConfig(_Section):
     )
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """Optimisation; passed to `shared.training`."""
 
     epochs: int = Field(10, ge=1, le=100_000, description="passes over the training windows at least")
@@ -143,7 +141,7 @@ class TrainingConfig(_Section):
     )
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """What is measured and against what."""
 
     num_bootstraps: int = Field(
@@ -152,7 +150,7 @@ class EvaluationConfig(_Section):
     boosting_rounds: int = Field(300, ge=10, le=10_000, description="trees of gradient boosting")
 
 
-class DecisionConfig(_Section):
+class DecisionConfig(Section):
     """What a planner weighs."""
 
     cost_failure: float = Field(
@@ -167,7 +165,7 @@ class DecisionConfig(_Section):
     )
 
 
-class ExplanationConfig(_Section):
+class ExplanationConfig(Section):
     """What is explained and how it is checked."""
 
     num_checked: int = Field(
@@ -177,7 +175,7 @@ class ExplanationConfig(_Section):
     num_sensors: int = Field(5, ge=1, le=50, description="driving sensors that are given at most")
 
 
-class MaintenanceConfig(_Section):
+class MaintenanceConfig(Section):
     """The whole pipeline. `seed` decides every random choice."""
 
     preset: str = "quick"

@@ -18,9 +18,9 @@ from pipelines.predictive_maintenance.report_forecasts import (
     forecasts_section,
     protocol_section,
 )
-from shared.publishing.blocks import Bullets, Kind, Paragraph, Report, Section, Value
+from shared.publishing.blocks import Kind, Report, Section, Value
 from shared.publishing.report import render
-from shared.publishing.standard import results_section, run_section, training_section
+from shared.publishing.standard import limits_section, results_section, run_section, training_section
 from shared.publishing.summary import RunSummary
 
 _NUM_DRAWN = 3
@@ -46,10 +46,7 @@ def run_report(config: MaintenanceConfig, summary: RunSummary, evidence: Evidenc
         fleet_section(evidence),
         *_training(evidence),
         run_section(summary),
-        Section(
-            "Limits and misuse",
-            [Bullets(list(LIMITS)), Paragraph("Not meant for:"), Bullets(list(OUT_OF_SCOPE))],
-        ),
+        limits_section(LIMITS, OUT_OF_SCOPE),
     ]
     return render(
         Report(

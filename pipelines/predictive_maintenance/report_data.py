@@ -65,8 +65,7 @@ def fleet_section(evidence: EvidenceDocuments) -> Section:
     facts = evidence.fleet
     common = data_section(
         split=evidence.split,
-        audit_checks=evidence.audit["checks"],
-        audit_findings=[finding["message"] for finding in evidence.audit["findings"]],
+        audit=evidence.audit,
         notes=evidence.notes,
         quarantine=evidence.quarantine,
     )

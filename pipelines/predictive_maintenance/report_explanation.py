@@ -7,9 +7,9 @@ import numpy as np
 
 from pipelines.predictive_maintenance.evidence import EvidenceDocuments
 from pipelines.predictive_maintenance.forecasts import FORECAST
+from pipelines.predictive_maintenance.window_figures import contributions_over_time
 from shared.publishing.blocks import Block, Callout, Column, Details, Figure, Kind, Section, Table, show
 from shared.publishing.explanation_figures import beeswarm, importance_bars, waterfall
-from shared.publishing.window_figures import contributions_over_time
 
 _SHOWN_SENSORS = 8
 

@@ -35,6 +35,7 @@ from shared.publishing.bundle_files import read_config
 if TYPE_CHECKING:
     from shared.publishing.bundle import Bundle
 
+PIPELINE = "predictive_maintenance"
 OUTPUT_CONTRACT = "maintenance_forecasts"
 ANOMALY = "anomaly_score"
 _NETWORK, _AUTOENCODER, _NORMAL = "network.", "autoencoder.", "normal"
@@ -214,14 +215,6 @@ class Scorer:
             time_unit=self.schema.time_unit,
             num_steps=self.config.explanation.num_steps,
         )
-
-    def monitored(self, latest: Latest) -> tuple[pl.DataFrame, np.ndarray]:
-        """What is watched for drift, a row for each unit: the mean of each scaled channel over the last window; and as
-        score the remaining life, or the anomaly score."""
-        names = latest.seen.prepared.names
-        means = latest.windows[:, :, : len(names)].double().mean(1).numpy()
-        score = latest.table[ANOMALY if self.forecaster is None else FORECAST]
-        return pl.DataFrame(means, schema=list(names)), score.to_numpy()
 
     def _proposals(self, latest: Latest) -> Iterator[Proposal]:
         """What is proposed for each unit, and why."""

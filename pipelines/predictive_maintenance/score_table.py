@@ -5,15 +5,19 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.predictive_maintenance.data import read_to_score
-from pipelines.predictive_maintenance.score import OUTPUT_CONTRACT, Scorer
-from pipelines.predictive_maintenance.steps import PIPELINE
+from pipelines.predictive_maintenance.score import OUTPUT_CONTRACT, PIPELINE, Scorer
+from pipelines.predictive_maintenance.watched import watched
 from shared.contracts.contract import load
 from shared.contracts.table import check_table
 from shared.data.tables import write_table
-from shared.monitoring.drift import drift
-from shared.monitoring.profile import ReferenceProfile
-from shared.orchestration.scoring import ScoreSummary, beside, require_input_untouched, written
-from shared.publishing.registry import Registry
+from shared.orchestration.scoring import (
+    ScoreSummary,
+    beside,
+    drift_since,
+    published,
+    require_input_untouched,
+    written,
+)
 from shared.training.runtime import single_thread
 
 
@@ -26,10 +30,8 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
     """
     quarantine, explanations = (beside(output_path, what) for what in ("quarantine", "explanations"))
     require_input_untouched(input_path, output_path, quarantine, explanations)
-    registry = Registry()
-    found = registry.version(PIPELINE, version)
-    bundle = registry.bundle(PIPELINE, found.version)
-    scorer = Scorer.from_bundle(bundle, str(found.version))
+    bundle, number = published(PIPELINE, version)
+    scorer = Scorer.from_bundle(bundle, number)
     contract = scorer.schema.contract()
     readings = read_to_score(input_path, scorer.schema)
     checked = check_table(readings.frame, contract)
@@ -42,10 +44,9 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
             scored, contributions = scorer.explained(latest, scored)
     forecasts = check_table(scored, load(OUTPUT_CONTRACT)).require()
     write_table(forecasts, output_path)
-    report = drift(ReferenceProfile.from_json(bundle.json("profile.json")), *scorer.monitored(latest))
     return ScoreSummary(
         pipeline=PIPELINE,
-        version=str(found.version),
+        version=number,
         contract=contract.id_version,
         rows={
             "in": readings.frame.height,
@@ -56,5 +57,5 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
         output=str(output_path),
         quarantine=written(checked.quarantined, quarantine),
         explanations=written(contributions, explanations),
-        drift={"drifted": report.drifted, "columns": list(report.drifted_columns)},
+        drift=drift_since(bundle, *watched(scorer, latest)),
     )

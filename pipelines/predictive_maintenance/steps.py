@@ -1,15 +1,12 @@
 """The steps of the flows: each takes references and configuration, and returns references."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from pipelines.predictive_maintenance import explain as explanations
 from pipelines.predictive_maintenance.audit import audit_division
-from pipelines.predictive_maintenance.card import run_model_card
 from pipelines.predictive_maintenance.config import (
     DataConfig,
     FeatureConfig,
@@ -24,76 +21,26 @@ from pipelines.predictive_maintenance.features import Preparation
 from pipelines.predictive_maintenance.fitting import can_forecast, fit_alarm, fit_forecaster, fitted_to
 from pipelines.predictive_maintenance.fleet import Fleet
 from pipelines.predictive_maintenance.generator import generate
+from pipelines.predictive_maintenance.handles import Divided, Fitted, Ingested, opened
+from pipelines.predictive_maintenance.model_card import run_model_card
 from pipelines.predictive_maintenance.predictions import forecast_test, member_forecasts
 from pipelines.predictive_maintenance.protocol import Division, divide
 from pipelines.predictive_maintenance.report import run_report
 from pipelines.predictive_maintenance.report_data import fleet_facts
-from pipelines.predictive_maintenance.schema import ReadingsSchema
-from pipelines.predictive_maintenance.score import Latest, Scorer
+from pipelines.predictive_maintenance.score import PIPELINE, Latest, Scorer
 from pipelines.predictive_maintenance.targets import MIN_FAILURES, Scale
 from pipelines.predictive_maintenance.train import Trainer, prepare
+from pipelines.predictive_maintenance.watched import watched
 from shared.contracts.table import check_table
-from shared.data.files import scratch_folder
-from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.errors import RequestError
 from shared.monitoring.profile import ReferenceProfile, reference_profile
-from shared.orchestration.ingested import IngestedTable
+from shared.orchestration.bundled import stored_bundle
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
-from shared.orchestration.stored import Evidence, Handle, Source, identified, restored, stored_folder
-from shared.publishing.bundle import write_bundle
+from shared.orchestration.stored import Evidence, Source, identified, stored_folder
 from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
-
-PIPELINE = "predictive_maintenance"
-
-
-class Ingested(IngestedTable):
-    """Readings that keep the fleet's contract. given_rul: see `Readings`. warnings: what users must not overlook."""
-
-    fleet_schema: ReadingsSchema
-    given_rul: dict[str, float]
-    warnings: tuple[str, ...]
-
-    def fleet(self) -> Fleet:
-        """The readings as arrays."""
-        return Fleet.of(default_store().frame(self.table), self.fleet_schema, self.given_rul)
-
-
-class Divided(Handle):
-    """The fold of each unit, in the order of the fleet, -1 for the test; what was fitted to the training units.
-
-    forecasts: whether there are failures enough to forecast remaining life. cap and horizon: see `Scale`.
-    """
-
-    folds: Ref
-    is_given: bool
-    preparation: Ref
-    forecasts: bool
-    cap: float
-    horizon: float
-    method: str
-    audit: dict[str, Any]
-    notes: tuple[str, ...]
-
-    @property
-    def scale(self) -> Scale:
-        return Scale(self.cap, self.horizon)
-
-    def division(self) -> Division:
-        """The units of each part."""
-        fold = default_store().frame(self.folds)["fold"].to_numpy()
-        folds = tuple(np.flatnonzero(fold == number) for number in range(fold.max() + 1))
-        return Division(folds, np.flatnonzero(fold < 0), self.is_given)
-
-
-class Fitted(Handle):
-    """The scorer as a stored folder, the record of its training, the out-of-fold forecasts; None without failures."""
-
-    scorer: Ref
-    record: Ref
-    out_of_fold: Ref | None
 
 
 def identify(source: str, config: DataConfig) -> Source:
@@ -231,13 +178,6 @@ def explain(
     return Evidence(document=store.put_json(plain(document)), table=store.put_frame(contributions))
 
 
-@contextmanager
-def opened(stored: Ref) -> Iterator[Scorer]:
-    """A stored scorer, read from a scratch folder."""
-    with restored(stored) as folder, single_thread():
-        yield Scorer.load(folder)
-
-
 @step()
 def assemble(
     ingested: Ingested,
@@ -248,8 +188,8 @@ def assemble(
     config: MaintenanceConfig,
 ) -> Ref:
     """Write report, model card and bundle."""
-    store, fleet, division = default_store(), ingested.fleet(), divided.division()
-    with opened(fitted.scorer) as scorer, scratch_folder(home().cache) as scratch:
+    fleet, division = ingested.fleet(), divided.division()
+    with opened(fitted.scorer) as scorer:
         evidence = _evidence(ingested, divided, fitted, evaluated, explained, scorer, fleet)
         rows = {
             "train": fleet.of_units(division.train).num_rows,
@@ -258,22 +198,18 @@ def assemble(
         summary = first_summary(
             ingested.source.name, ingested.contract, ingested.counts() | rows, evidence, config
         )
-        folder = scratch / "bundle"
-        write_bundle(
-            folder,
+        profile = _profile(scorer, fleet.of_units(division.test), evidence)
+        return stored_bundle(
             ingested.facts(PIPELINE, preset=config.preset, seed=config.seed),
-            config=config.model_dump(mode="json"),
+            summary,
+            profile,
+            config=config,
             metrics={**evidence.evaluation, "explanation": evidence.explanation},
             tensors=scorer.tensors(),
             features=scorer.save_features,
             model_card=run_model_card(scorer, summary, evidence),
             report_html=run_report(config, summary, evidence),
-            files={
-                "summary.json": summary.model_dump_json(indent=1),
-                "profile.json": _profile(scorer, fleet.of_units(division.test), evidence).model_dump_json(),
-            },
         )
-        return store.put_tree(folder)
 
 
 def _evidence(
@@ -306,4 +242,4 @@ def _profile(scorer: Scorer, test: Fleet, evidence: EvidenceDocuments) -> Refere
     table = evidence.forecasts
     rows = table.select(pl.col("is_last").arg_true()).to_series().to_numpy().astype(np.int64)
     latest = Latest(scorer.seen(test), rows, table[rows.tolist()])
-    return reference_profile(*scorer.monitored(latest))
+    return reference_profile(*watched(scorer, latest))

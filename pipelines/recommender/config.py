@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from shared.orchestration.overrides import Section
 
 Kind = Literal[
     "popularity", "item_knn", "ease", "ials", "mf", "gmf", "mlp", "neumf_scratch", "neumf", "hybrid"
@@ -13,11 +15,7 @@ Count = Annotated[int, Field(ge=1)]
 NEURAL: tuple[Kind, ...] = ("gmf", "mlp", "neumf_scratch", "neumf", "hybrid")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where interactions come from and which of them count."""
 
     num_users: int = Field(1200, ge=50, le=10_000_000, description="users that the generator makes")
@@ -37,7 +35,7 @@ class DataConfig(_Section):
     min_item_interactions: int = Field(1, ge=1, description="k-core: items with fewer are left out")
 
 
-class ProtocolConfig(_Section):
+class ProtocolConfig(Section):
     """How interactions are divided."""
 
     split: Literal["auto", "leave_last_out", "global_time", "leave_one_out", "given"] = Field(
@@ -52,7 +50,7 @@ class ProtocolConfig(_Section):
     )
 
 
-class LinearConfig(_Section):
+class LinearConfig(Section):
     """The alternatives without a network. Every tuple is a grid that the validation part chooses from."""
 
     ease_regularisation: tuple[Positive, ...] = Field(
@@ -84,7 +82,7 @@ class LinearConfig(_Section):
     ials_sweeps: int = Field(10, ge=1, description="alternations between users and items")
 
 
-class NetworkConfig(_Section):
+class NetworkConfig(Section):
     """The networks (He et al. 2017) and the matrix factorisation that is trained like them."""
 
     mf_factors: int = Field(64, ge=1, le=1024, description="latent factors of the matrix factorisation")
@@ -102,7 +100,7 @@ class NetworkConfig(_Section):
     )
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """Optimisation of the networks; passed to `shared.training`."""
 
     epochs: int = Field(20, ge=1, description="passes over the positives at most")
@@ -126,7 +124,7 @@ class TrainingConfig(_Section):
     )
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """The protocol's numbers."""
 
     num_bootstraps: int = Field(1000, ge=50, description="resamples of users behind each interval")
@@ -142,7 +140,7 @@ class EvaluationConfig(_Section):
     )
 
 
-class ExplanationConfig(_Section):
+class ExplanationConfig(Section):
     """What is explained and how it is checked."""
 
     num_checked: int = Field(
@@ -152,7 +150,7 @@ class ExplanationConfig(_Section):
     integration_steps: int = Field(16, ge=4, description="points on the path of integrated gradients")
 
 
-class ServingConfig(_Section):
+class ServingConfig(Section):
     """What is published and recommended."""
 
     model: Literal["auto"] | Kind = Field("auto", description="auto: the best of all on the validation part")
@@ -160,7 +158,7 @@ class ServingConfig(_Section):
     fold_in_steps: int = Field(60, ge=1, description="optimiser steps that find the vector of a new user")
 
 
-class RecommenderConfig(_Section):
+class RecommenderConfig(Section):
     """The whole pipeline. `seed` decides every random choice."""
 
     preset: str = "quick"

@@ -9,13 +9,13 @@ import polars as pl
 from pipelines.recommender.config import RecommenderConfig
 from pipelines.recommender.evaluate import HEADLINE
 from pipelines.recommender.features import index_of
+from pipelines.recommender.handles import Divided, Fitted, Ingested, before_test, opened
 from pipelines.recommender.metrics import per_user
 from pipelines.recommender.ranking import judge
 from pipelines.recommender.score import Scorer
-from pipelines.recommender.steps import Fitted, Ingested, Parts, opened
 from shared.data.store import Ref, default_store
 from shared.evaluation.means import Means
-from shared.orchestration.publish import Published, publish_bundle
+from shared.orchestration.publish import Published, publish_bundle, usual_checks
 from shared.orchestration.step import step
 from shared.publishing.bundle import Bundle
 from shared.publishing.gate import Check
@@ -26,15 +26,15 @@ MARGIN = 0.005
 
 @step(reuse=False)
 def publish(
-    ingested: Ingested, parts: Parts, fitted: Fitted, bundle: Ref, config: RecommenderConfig
+    ingested: Ingested, divided: Divided, fitted: Fitted, bundle: Ref, config: RecommenderConfig
 ) -> Published:
     """Register the bundle and promote it when it is not worse than the champion in NDCG@20 on the test part."""
 
     def compare(champion: Bundle, version: str) -> Mapping[str, Any]:
         store = default_store()
-        before = pl.concat([store.frame(parts.train), store.frame(parts.validation)])
-        test = store.frame(parts.test)
-        with opened(ingested, parts, fitted, config) as scorer:
+        before = before_test(divided)
+        test = store.frame(divided.test)
+        with opened(ingested, divided, fitted, config) as scorer:
             challenging = headline_per_user(scorer, before, test)
         defending = headline_per_user(Scorer.from_bundle(champion, version), before, test)
         both = challenging.join(defending, on="user_id", suffix="_champion")
@@ -62,13 +62,8 @@ def headline_per_user(scorer: Scorer, before: pl.DataFrame, test: pl.DataFrame) 
 
 
 def _checks(bundle: Bundle) -> Mapping[str, Check]:
-    explanation = bundle.metrics["explanation"]["attribution"]
-    constant = bundle.metrics["served"] == "popularity"
-    return {
-        # popularity is the same for everybody: there is nothing that a removal could test
-        "explanation_faithful": Check(
-            bool(explanation["faithful"]) or constant, explanation["warning"] or ""
-        ),
-        # a run with a leak between its parts ends before it has a bundle
-        "leak_audit_clean": Check(True),
-    }
+    checks = usual_checks(bundle)
+    if bundle.metrics["served"] == "popularity":
+        # it is the same for everybody: there is nothing that a removal could test
+        checks["explanation_faithful"] = Check(True)
+    return checks

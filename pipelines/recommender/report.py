@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.recommender.card import OUT_OF_SCOPE
 from pipelines.recommender.evidence import LIMITS, QUESTION, EvidenceDocuments
+from pipelines.recommender.model_card import OUT_OF_SCOPE
 from pipelines.recommender.rankers import TITLES
 from pipelines.recommender.report_choice import choice_section
 from pipelines.recommender.report_explanation import explanation_section
@@ -17,9 +17,9 @@ from pipelines.recommender.report_models import (
     worth_section,
 )
 from pipelines.recommender.score import Scorer
-from shared.publishing.blocks import Block, Bullets, KeyValues, Kind, Paragraph, Report, Section
+from shared.publishing.blocks import Block, KeyValues, Kind, Paragraph, Report, Section
 from shared.publishing.report import render
-from shared.publishing.standard import data_section, results_section, run_section
+from shared.publishing.standard import data_section, limits_section, results_section, run_section
 from shared.publishing.summary import RunSummary
 
 # The first two are drawn: ten models in six panels would fill the page.
@@ -51,9 +51,7 @@ def run_report(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocuments)
         explanation_section(scorer, evidence),
         _data_section(evidence),
         _run_section(summary, evidence),
-        Section(
-            "Limits and misuse", [Bullets(list(LIMITS)), Paragraph("Not meant for:"), Bullets(OUT_OF_SCOPE)]
-        ),
+        limits_section(LIMITS, OUT_OF_SCOPE),
     ]
     return render(
         Report(
@@ -119,8 +117,7 @@ def _data_section(evidence: EvidenceDocuments) -> Section:
     audit = evidence.audit
     section = data_section(
         split=evidence.split,
-        audit_checks=audit["checks"],
-        audit_findings=[finding["message"] for finding in audit["findings"]],
+        audit=audit,
         notes=evidence.notes,
         quarantine=evidence.quarantine,
     )

@@ -25,6 +25,7 @@ from shared.publishing.bundle_files import read_config
 if TYPE_CHECKING:
     from shared.publishing.bundle import Bundle
 
+PIPELINE = "recommender"
 INPUT_CONTRACT = "interactions"
 _USERS_AT_ONCE = 2048
 _TITLE_LENGTH = 80

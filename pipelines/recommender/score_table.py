@@ -4,16 +4,19 @@ from pathlib import Path
 
 from pipelines.recommender.data import read_histories
 from pipelines.recommender.explain import contribution_table
-from pipelines.recommender.monitor import monitored
-from pipelines.recommender.score import INPUT_CONTRACT, Scorer
-from pipelines.recommender.steps import PIPELINE
+from pipelines.recommender.score import INPUT_CONTRACT, PIPELINE, Scorer
+from pipelines.recommender.watched import watched
 from shared.contracts.contract import load
 from shared.contracts.table import check_table
 from shared.data.tables import write_table
-from shared.monitoring.drift import drift
-from shared.monitoring.profile import ReferenceProfile
-from shared.orchestration.scoring import ScoreSummary, beside, require_input_untouched, written
-from shared.publishing.registry import Registry
+from shared.orchestration.scoring import (
+    ScoreSummary,
+    beside,
+    drift_since,
+    published,
+    require_input_untouched,
+    written,
+)
 
 OUTPUT_CONTRACT = "recommendations"
 
@@ -27,24 +30,16 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
     """
     quarantine, explanations = (beside(output_path, what) for what in ("quarantine", "explanations"))
     require_input_untouched(input_path, output_path, quarantine, explanations)
-    registry = Registry()
-    found = registry.version(PIPELINE, version)
-    bundle = registry.bundle(PIPELINE, found.version)
-    scorer = Scorer.from_bundle(bundle, str(found.version))
+    bundle, number = published(PIPELINE, version)
+    scorer = Scorer.from_bundle(bundle, number)
     frame = read_histories(input_path, scorer.config.data)
     checked = check_table(frame, load(INPUT_CONTRACT))
     valid = checked.require()
     recommendations = check_table(scorer.score(valid), load(OUTPUT_CONTRACT)).require()
     write_table(recommendations, output_path)
-    drifted: list[str] = []
-    alarm = False
-    observed, best = monitored(scorer, scorer.audience(valid), recommendations)
-    if len(observed):  # without anybody who is served personally there is nothing to compare
-        report = drift(ReferenceProfile.from_json(bundle.json("profile.json")), observed, best)
-        alarm, drifted = report.drifted, list(report.drifted_columns)
     return ScoreSummary(
         pipeline=PIPELINE,
-        version=str(found.version),
+        version=number,
         contract=load(INPUT_CONTRACT).id_version,
         rows={
             "in": len(frame),
@@ -58,5 +53,5 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
         explanations=written(contribution_table(scorer, valid, recommendations), explanations)
         if explain
         else None,
-        drift={"drifted": alarm, "columns": drifted},
+        drift=drift_since(bundle, *watched(scorer, scorer.audience(valid), recommendations)),
     )

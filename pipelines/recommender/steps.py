@@ -1,8 +1,6 @@
 """The steps of the flows: each takes references and configuration, and returns references."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -11,62 +9,32 @@ import polars as pl
 from pipelines.recommender import evaluate as protocol
 from pipelines.recommender import explain as explanations
 from pipelines.recommender import rankers
-from pipelines.recommender.card import run_model_card
 from pipelines.recommender.config import DataConfig, ProtocolConfig, RecommenderConfig
 from pipelines.recommender.data import load_tables, source_paths
 from pipelines.recommender.evidence import EvidenceDocuments, first_summary
 from pipelines.recommender.features import Catalogue
-from pipelines.recommender.monitor import monitored
+from pipelines.recommender.handles import Divided, Fitted, Ingested, before_test, catalogue_of, opened
+from pipelines.recommender.model_card import run_model_card
 from pipelines.recommender.prepare import prepare
 from pipelines.recommender.protocol import audit_division, divide
 from pipelines.recommender.ranker import Ranker
 from pipelines.recommender.report import run_report
-from pipelines.recommender.score import INPUT_CONTRACT, Scorer
+from pipelines.recommender.score import INPUT_CONTRACT, PIPELINE
 from pipelines.recommender.train import Judge, Trainer
 from pipelines.recommender.truth import likeness, oracle
+from pipelines.recommender.watched import watched
 from shared.contracts.contract import load
 from shared.contracts.table import check_table
-from shared.data.files import scratch_folder
-from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.errors import RequestError
 from shared.monitoring.profile import reference_profile
-from shared.orchestration.ingested import IngestedTable
+from shared.orchestration.bundled import stored_bundle
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
-from shared.orchestration.stored import Evidence, Handle, Source, identified, restored, stored_folder
-from shared.publishing.bundle import write_bundle
+from shared.orchestration.stored import Evidence, Source, identified, restored, stored_folder
 from shared.publishing.plain import plain
-from shared.training.runtime import single_thread
 
-PIPELINE = "recommender"
 _PROFILE_USERS = 2000  # whose lists are the reference for drift
-
-
-class Ingested(IngestedTable):
-    """Interactions that keep the contract and are usable, with attribute tables."""
-
-    items: Ref | None
-    users: Ref | None
-
-
-class Parts(Handle):
-    """The three parts and what the leak audit said of them."""
-
-    train: Ref
-    validation: Ref
-    test: Ref
-    method: str
-    audit: dict[str, Any]
-
-
-class Fitted(Handle):
-    """Every model as a stored folder, fitted on all that came before the test part; how each was chosen; which one
-    is served."""
-
-    models: dict[str, Ref]
-    selection: Ref
-    served: str
 
 
 def identify(source: str, config: DataConfig) -> Source:
@@ -95,25 +63,27 @@ def _attributes(table: pl.DataFrame | None, contract: str) -> Ref | None:
 
 
 @step()
-def split(ingested: Ingested, config: ProtocolConfig, seed: int) -> Parts:
+def split(ingested: Ingested, config: ProtocolConfig, seed: int) -> Divided:
     """Divide by time where there is time, and look for leaks between the parts."""
     store = default_store()
     division = divide(store.frame(ingested.table), config, seed)
     audit = audit_division(division).require()
     refs = {name: store.put_frame(part) for name, part in division.parts().items()}
-    return Parts(**refs, method=division.method, audit=audit.to_json())
+    return Divided(**refs, method=division.method, audit=audit.to_json())
 
 
 @step()
-def train(ingested: Ingested, parts: Parts, config: RecommenderConfig) -> Fitted:
+def train(ingested: Ingested, divided: Divided, config: RecommenderConfig) -> Fitted:
     """Choose every model's knobs on validation, then fit it again on all that came before the test part."""
     store, run = default_store(), current_run()
-    catalogue = _catalogue(ingested, parts)
+    catalogue = catalogue_of(ingested, divided)
     if reason := protocol.not_trained(catalogue, config).get(config.serving.model):
         raise RequestError(
             f"Expected a serving.model that can be trained here. Received {config.serving.model}: {reason}."
         )
-    training, validation = (catalogue.histories(store.frame(ref)) for ref in (parts.train, parts.validation))
+    training, validation = (
+        catalogue.histories(store.frame(ref)) for ref in (divided.train, divided.validation)
+    )
     everything = training.union(validation)
     judge = Judge.of(
         training,
@@ -161,24 +131,12 @@ def wanted_kinds(catalogue: Catalogue, config: RecommenderConfig) -> list[str]:
     return [kind for kind in rankers.TITLES if kind in wanted]
 
 
-def _catalogue(ingested: Ingested, parts: Parts) -> Catalogue:
-    """Users and items of all that came before the test part."""
-    store = default_store()
-    items, users = (store.frame(ref) if ref else None for ref in (ingested.items, ingested.users))
-    return Catalogue.fit(_before(parts), items, users)
-
-
-def _before(parts: Parts) -> pl.DataFrame:
-    store = default_store()
-    return pl.concat([store.frame(parts.train), store.frame(parts.validation)])
-
-
 @step()
-def evaluate(ingested: Ingested, parts: Parts, fitted: Fitted, config: RecommenderConfig) -> Evidence:
+def evaluate(ingested: Ingested, divided: Divided, fitted: Fitted, config: RecommenderConfig) -> Evidence:
     """Every model ranks the whole catalogue for every test user, once."""
-    store, catalogue = default_store(), _catalogue(ingested, parts)
-    test = store.frame(parts.test)
-    part = protocol.TestPart.of(catalogue, _before(parts), test, config)
+    store, catalogue = default_store(), catalogue_of(ingested, divided)
+    test = store.frame(divided.test)
+    part = protocol.TestPart.of(catalogue, before_test(divided), test, config)
     tested = {}
     for kind, ref in fitted.models.items():
         with restored(ref) as folder:
@@ -199,17 +157,17 @@ def evaluate(ingested: Ingested, parts: Parts, fitted: Fitted, config: Recommend
 
 
 @step()
-def explain(ingested: Ingested, parts: Parts, fitted: Fitted, config: RecommenderConfig) -> Evidence:
+def explain(ingested: Ingested, divided: Divided, fitted: Fitted, config: RecommenderConfig) -> Evidence:
     """Explain the first recommendation of test users, check it by removal, show what would change."""
     store = default_store()
-    test = store.frame(parts.test)
+    test = store.frame(divided.test)
     users = (
         test.select("user_id").unique().sort("user_id").sample(fraction=1.0, shuffle=True, seed=config.seed)
     )
-    before = _before(parts).filter(
+    before = before_test(divided).filter(
         pl.col("user_id").is_in(users["user_id"][: config.explanation.num_checked].implode())
     )
-    with opened(ingested, parts, fitted, config) as scorer:
+    with opened(ingested, divided, fitted, config) as scorer:
         explained = explanations.checked_explanation(scorer, scorer.audience(before), seed=config.seed)
         changes = explanations.counterfactuals(scorer, explained)
         document = {
@@ -225,19 +183,10 @@ def explain(ingested: Ingested, parts: Parts, fitted: Fitted, config: Recommende
     return Evidence(document=store.put_json(plain(document)), table=store.put_frame(pl.DataFrame(changes)))
 
 
-@contextmanager
-def opened(ingested: Ingested, parts: Parts, fitted: Fitted, config: RecommenderConfig) -> Iterator[Scorer]:
-    """The scorer of the served model, with everything known before the test part."""
-    catalogue = _catalogue(ingested, parts)
-    with restored(fitted.models[fitted.served]) as folder, single_thread():
-        kind, ranker = rankers.load(folder)
-        yield Scorer(config, kind, ranker, catalogue, catalogue.histories(_before(parts)))
-
-
 @step()
 def assemble(
     ingested: Ingested,
-    parts: Parts,
+    divided: Divided,
     fitted: Fitted,
     evaluated: Evidence,
     explained: Evidence,
@@ -245,7 +194,7 @@ def assemble(
 ) -> Ref:
     """Write report, model card and bundle."""
     store = default_store()
-    with opened(ingested, parts, fitted, config) as scorer, scratch_folder(home().cache) as scratch:
+    with opened(ingested, divided, fitted, config) as scorer:
         evidence = EvidenceDocuments(
             evaluation=store.json(evaluated.document),
             explanation=store.json(explained.document),
@@ -253,35 +202,30 @@ def assemble(
             users=store.frame(evaluated.table),
             quarantine=ingested.quarantined_rows(),
             notes=ingested.notes,
-            split=parts.method,
-            audit=parts.audit,
+            split=divided.method,
+            audit=divided.audit,
         )
         summary = first_summary(
-            ingested.source.name, ingested.contract, _rows(ingested, parts), evidence, config
+            ingested.source.name, ingested.contract, _rows(ingested, divided), evidence, config
         )
         # with their tested interactions, as the tables have them that will be served
         users = evidence.users["user_id"].head(_PROFILE_USERS)
-        everything = pl.concat([_before(parts), store.frame(parts.test)])
+        everything = pl.concat([before_test(divided), store.frame(divided.test)])
         served = everything.filter(pl.col("user_id").is_in(users.implode()))
-        profile = reference_profile(*monitored(scorer, scorer.audience(served), scorer.score(served)))
-        folder = scratch / "bundle"
-        write_bundle(
-            folder,
+        profile = reference_profile(*watched(scorer, scorer.audience(served), scorer.score(served)))
+        return stored_bundle(
             ingested.facts(PIPELINE, preset=config.preset, seed=config.seed),
-            config=config.model_dump(mode="json"),
+            summary,
+            profile,
+            config=config,
             metrics={**evidence.evaluation, "explanation": evidence.explanation},
             tensors=scorer.ranker.tensors(),
             features=scorer.save_features,
             model_card=run_model_card(scorer, summary, evidence),
             report_html=run_report(scorer, summary, evidence),
-            files={
-                "summary.json": summary.model_dump_json(indent=1),
-                "profile.json": profile.model_dump_json(),
-            },
         )
-        return store.put_tree(folder)
 
 
-def _rows(ingested: Ingested, parts: Parts) -> dict[str, int]:
-    sizes = {name: getattr(parts, name).rows or 0 for name in ("train", "validation", "test")}
+def _rows(ingested: Ingested, divided: Divided) -> dict[str, int]:
+    sizes = {name: getattr(divided, name).rows or 0 for name in ("train", "validation", "test")}
     return ingested.counts() | sizes

@@ -2,16 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from shared.data.moments import TimeUnit
+from shared.orchestration.overrides import Section
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where posts come from."""
 
     num_posts: int = Field(4000, ge=200, le=1_000_000, description="posts that the generator makes")
@@ -47,7 +44,7 @@ class DataConfig(_Section):
         return labels
 
 
-class TextConfig(_Section):
+class TextConfig(Section):
     """What a post looks like to a model."""
 
     style: Literal["fieldwork", "tweeteval"] = Field(
@@ -63,7 +60,7 @@ class TextConfig(_Section):
     )
 
 
-class ProtocolConfig(_Section):
+class ProtocolConfig(Section):
     """How training, calibration and test are kept apart."""
 
     split: Literal["auto", "time", "random"] = Field(
@@ -89,7 +86,7 @@ class ProtocolConfig(_Section):
     )
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The network."""
 
     encoder: str = Field(
@@ -107,7 +104,7 @@ class ModelConfig(_Section):
     max_length: int = Field(128, ge=8, le=512, description="tokens of a post, the rest is cut")
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """Optimisation; passed to `shared.training`."""
 
     epochs: int = Field(3, ge=1, le=10_000, description="passes over the training posts")
@@ -150,7 +147,7 @@ class TrainingConfig(_Section):
     )
 
 
-class DecisionConfig(_Section):
+class DecisionConfig(Section):
     """From probabilities to what is said of a post, and of all of them."""
 
     label_by: Literal["recall", "accuracy"] = Field(
@@ -169,7 +166,7 @@ class DecisionConfig(_Section):
     )
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """What is measured and against what."""
 
     num_bootstraps: int = Field(
@@ -180,18 +177,18 @@ class EvaluationConfig(_Section):
     )
 
 
-class ExplanationConfig(_Section):
+class ExplanationConfig(Section):
     """What is explained and how it is checked."""
 
     num_checked: int = Field(
         200, ge=20, le=100_000, description="test posts on which explanations are checked"
     )
-    steps: int = Field(
+    num_steps: int = Field(
         16, ge=4, le=512, description="steps of integrated gradients, doubled where they do not add up"
     )
 
 
-class SentimentConfig(_Section):
+class SentimentConfig(Section):
     """The whole pipeline. `seed` decides every random choice."""
 
     preset: str = "quick"

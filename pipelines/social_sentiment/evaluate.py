@@ -11,11 +11,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.social_sentiment.baselines import TITLES as BASELINES
-from pipelines.social_sentiment.config import SentimentConfig
-from pipelines.social_sentiment.predictions import NETWORK, SEED
-from shared.evaluation.binary import ece_noise_floor, ece_statistic
-from shared.evaluation.bootstrap import metric_with_interval
-from shared.evaluation.classes import (
+from pipelines.social_sentiment.classes import (
     ClassResults,
     ClassStatistic,
     accuracy,
@@ -26,6 +22,10 @@ from shared.evaluation.classes import (
     recall_of,
     recalls,
 )
+from pipelines.social_sentiment.config import SentimentConfig
+from pipelines.social_sentiment.predictions import NETWORK, SEED
+from shared.evaluation.binary import ece_noise_floor, ece_statistic
+from shared.evaluation.bootstrap import metric_with_interval
 from shared.evaluation.metric import Metric
 from shared.evaluation.reliability import calibration_table
 from shared.evaluation.verdict import Verdict, verdict

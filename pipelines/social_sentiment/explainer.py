@@ -92,7 +92,7 @@ class Explainer:
     @classmethod
     def of(cls, scorer: Scorer) -> Self:
         """The explainer of what a scorer says."""
-        return cls(scorer, scorer.network, scorer.tokens, scorer.config.explanation.steps)
+        return cls(scorer, scorer.network, scorer.tokens, scorer.config.explanation.num_steps)
 
     def with_network(self, network: Classifier) -> Self:
         """The same, roughly, for another network with the same tokenizer: steps are not doubled."""

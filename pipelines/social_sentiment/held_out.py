@@ -11,9 +11,9 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.social_sentiment.classes import ClassResults, macro_recall
 from pipelines.social_sentiment.config import SentimentConfig
 from pipelines.social_sentiment.predictions import NETWORK
-from shared.evaluation.classes import ClassResults, macro_recall
 
 TEST_LABELS = "test_labels.parquet"
 _KEY, _CHAMPION = "digest", "champion"

@@ -14,7 +14,6 @@ from pipelines.social_sentiment.report_words import posts_section, trust_section
 from pipelines.social_sentiment.train import OWN
 from pipelines.social_sentiment.wording import NOT_ABOUT_PEOPLE, READERS, share
 from shared.publishing.blocks import (
-    Bullets,
     Callout,
     Column,
     KeyValues,
@@ -27,7 +26,7 @@ from shared.publishing.blocks import (
     show,
 )
 from shared.publishing.report import render
-from shared.publishing.standard import results_section, run_section, training_section
+from shared.publishing.standard import limits_section, results_section, run_section, training_section
 from shared.publishing.summary import RunSummary
 
 
@@ -44,10 +43,7 @@ def run_report(config: SentimentConfig, summary: RunSummary, evidence: EvidenceD
         posts_data_section(evidence),
         _training(config, evidence),
         run_section(summary),
-        Section(
-            "Limits and misuse",
-            [Bullets(list(LIMITS)), Paragraph("Not meant for:"), Bullets(list(OUT_OF_SCOPE))],
-        ),
+        limits_section(LIMITS, OUT_OF_SCOPE),
     ]
     return render(
         Report(

@@ -15,8 +15,7 @@ def posts_data_section(evidence: EvidenceDocuments) -> Section:
     """Division, leak audit, notes and quarantine, with the posts of each part."""
     common = data_section(
         split=evidence.split,
-        audit_checks=evidence.audit["checks"],
-        audit_findings=[finding["message"] for finding in evidence.audit["findings"]],
+        audit=evidence.audit,
         notes=evidence.notes,
         quarantine=evidence.quarantine,
     )

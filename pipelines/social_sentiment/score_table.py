@@ -14,10 +14,14 @@ from pipelines.social_sentiment.watched import watched
 from shared.contracts.contract import load
 from shared.contracts.table import check_table
 from shared.data.tables import write_table
-from shared.monitoring.drift import drift
-from shared.monitoring.profile import ReferenceProfile
-from shared.orchestration.scoring import ScoreSummary, beside, require_input_untouched, written
-from shared.publishing.registry import Registry
+from shared.orchestration.scoring import (
+    ScoreSummary,
+    beside,
+    drift_since,
+    published,
+    require_input_untouched,
+    written,
+)
 
 
 class SentimentScored(ScoreSummary):
@@ -35,21 +39,17 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
     """
     quarantine, trends = (beside(output_path, what) for what in ("quarantine", "trend"))
     require_input_untouched(input_path, output_path, quarantine, trends)
-    registry = Registry()
-    found = registry.version(PIPELINE, version)
-    bundle = registry.bundle(PIPELINE, found.version)
-    scorer = Scorer.from_bundle(bundle, str(found.version))
+    bundle, number = published(PIPELINE, version)
+    scorer = Scorer.from_bundle(bundle, number)
     contract = input_contract(scorer.labels)
     checked = check_table(read_to_score(input_path, scorer.config.data).frame, contract)
     posts = completed(checked.require(), contract)
     logits = scorer.logits(posts["text"])
     sentiment = _sentiment(scorer, posts, logits, explain=explain)
     write_table(sentiment, output_path)
-    profile = ReferenceProfile.from_json(bundle.json("profile.json"))
-    report = drift(profile, *watched(scorer, posts, logits))
     return SentimentScored(
         pipeline=PIPELINE,
-        version=str(found.version),
+        version=number,
         contract=contract.id_version,
         rows={
             "in": checked.num_rows,
@@ -61,7 +61,7 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
         quarantine=written(checked.quarantined, quarantine),
         explanations=None,
         trend=written(_trend(scorer, posts, logits), trends),
-        drift={"drifted": report.drifted, "columns": list(report.drifted_columns)},
+        drift=drift_since(bundle, *watched(scorer, posts, logits)),
     )
 
 

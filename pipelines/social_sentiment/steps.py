@@ -9,7 +9,6 @@ import polars as pl
 from pipelines.social_sentiment.audit import audit_division
 from pipelines.social_sentiment.baselines import TFIDF, Baseline, fit_baselines
 from pipelines.social_sentiment.calibrate import Calibration
-from pipelines.social_sentiment.card import run_model_card
 from pipelines.social_sentiment.config import DataConfig, ProtocolConfig, SentimentConfig
 from pipelines.social_sentiment.data import source_paths
 from pipelines.social_sentiment.evaluate import evaluation_document
@@ -20,6 +19,7 @@ from pipelines.social_sentiment.generator import generate
 from pipelines.social_sentiment.handles import Divided, Fitted, Ingested, opened
 from pipelines.social_sentiment.held_out import TEST_LABELS, labels_to_keep
 from pipelines.social_sentiment.ingest import read_posts
+from pipelines.social_sentiment.model_card import run_model_card
 from pipelines.social_sentiment.predictions import Judged, logits_in, predict_test
 from pipelines.social_sentiment.protocol import Division, divide
 from pipelines.social_sentiment.report import run_report
@@ -29,14 +29,12 @@ from pipelines.social_sentiment.text import prepare
 from pipelines.social_sentiment.train import Trainer
 from pipelines.social_sentiment.trend import trend_of_test
 from pipelines.social_sentiment.watched import watched
-from shared.data.files import scratch_folder
-from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.monitoring.profile import reference_profile
+from shared.orchestration.bundled import stored_bundle
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
 from shared.orchestration.stored import Evidence, Source, identified, stored_folder
-from shared.publishing.bundle import write_bundle
 from shared.publishing.plain import plain
 
 
@@ -157,16 +155,16 @@ def assemble(
 ) -> Ref:
     """Write report, model card and bundle."""
     test = _test_posts(ingested, divided)
-    with opened(served) as scorer, scratch_folder(home().cache) as scratch:
+    with opened(served) as scorer:
         evidence = _evidence(ingested, divided, served, evaluated, shares, explained, scorer)
         rows = ingested.counts() | _counts(divided.division())
         summary = first_summary(ingested.source.name, ingested.contract, rows, evidence, config)
         profile = reference_profile(*watched(scorer, test, logits_in(evidence.table)))
-        folder = scratch / "bundle"
-        write_bundle(
-            folder,
+        return stored_bundle(
             ingested.facts(PIPELINE, preset=config.preset, seed=config.seed),
-            config=config.model_dump(mode="json"),
+            summary,
+            profile,
+            config=config,
             metrics={
                 **evidence.evaluation,
                 "trend": evidence.trend,
@@ -176,13 +174,8 @@ def assemble(
             features=scorer.save_features,
             model_card=run_model_card(scorer, summary, evidence),
             report_html=run_report(config, summary, evidence),
-            files={
-                "summary.json": summary.model_dump_json(indent=1),
-                "profile.json": profile.model_dump_json(),
-                TEST_LABELS: labels_to_keep(evidence.table, test["text"]),
-            },
+            files={TEST_LABELS: labels_to_keep(evidence.table, test["text"])},
         )
-        return default_store().put_tree(folder)
 
 
 def _baselines(

@@ -5,14 +5,12 @@ weights. The bodies work on cells (see `shared.evaluation.cells`): score_G ascen
 negatives_RG.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from shared.evaluation import arrays
 from shared.evaluation.arrays import FloatArray, IntArray
-from shared.evaluation.cells import BinaryStatistic, Cells, binary_statistic
+from shared.evaluation.cells import BinaryStatistic, binary_statistic
 
 # A probability of exactly 0 or 1 that is wrong would cost infinitely much; so it costs at most 36.04 nats.
 PROBABILITY_FLOOR = float(np.finfo(np.float64).eps)
@@ -150,24 +148,3 @@ def ece_noise_floor(
     bin_n = calibration_bins(p_n, np.ones((1, p_n.size)), num_bins, equal_mass=equal_mass)[0]
     variance = np.bincount(bin_n, p_n * (1 - p_n), num_bins)
     return float(np.sqrt(2 / np.pi * variance).sum() / p_n.size)
-
-
-@dataclass(frozen=True, slots=True)
-class KsPoint:
-    """The KS statistic and the cut-off at which it occurs (flag every score >= threshold)."""
-
-    value: float
-    threshold: float
-
-
-def ks_point(y: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> KsPoint:
-    """Return KS with its cut-off; of several equal ones the highest. NaN for both when a class is missing."""
-    y_n, score_n = ks.checked(y, score)
-    weight_n = arrays.weights(weight, y_n.size)
-    if ks.undefined(y_n, weight_n):
-        return KsPoint(float("nan"), float("nan"))
-    cells = Cells.of(y_n, score_n)
-    positives, negatives = cells.counts(weight_n)
-    gap_G = _rate_gaps(positives, negatives)
-    best = gap_G.size - 1 - int(np.argmax(gap_G[::-1]))
-    return KsPoint(max(float(gap_G[best]), 0.0), float(cells.score[best]))

@@ -159,36 +159,6 @@ def compare_auc(
     return Comparison(name, difference, low, high, num_rows, excludes_zero(low, high), p_value)
 
 
-@dataclass(frozen=True, slots=True)
-class NonInferiority:
-    """Whether the first model may replace the second: not worse by more than `margin`."""
-
-    margin: float
-    passed: bool
-    sentence: str
-
-
-def non_inferiority(comparison: Comparison, margin: float) -> NonInferiority:
-    """Test that the first model is not worse than the second by more than `margin` (in the metric's unit).
-
-    Passes when the whole interval of the advantage lies above -margin, so too little data fails rather than
-    passes. With a 95 % interval this is a one-sided test at 2.5 %. Raises ValueError for a negative or
-    non-finite margin.
-    """
-    if not np.isfinite(margin) or margin < 0:
-        raise ValueError(f"Expected a margin of at least 0. Received {margin!r}.")
-    worst, best = comparison.advantage_interval
-    if not np.isfinite(worst):
-        return NonInferiority(margin, False, "The difference could not be measured, so nothing is shown.")
-    digits = max(decimals(best - worst), decimals(margin))
-    finding = "not worse" if worst > -margin else "possibly worse"
-    sentence = (
-        f"{finding} by more than {number(margin, digits)}: difference {difference_text(comparison, digits)} "
-        f"in favour of the first"
-    )
-    return NonInferiority(margin, worst > -margin, sentence[0].upper() + sentence[1:] + ".")
-
-
 def difference_text(comparison: Comparison, digits: int | None = None) -> str:
     """Return the advantage with its interval, e.g. `+0.002, -0.006 to +0.010`."""
     low, high = comparison.advantage_interval

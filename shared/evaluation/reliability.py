@@ -1,4 +1,4 @@
-"""How far probabilities can be believed: the reliability table, the Brier decomposition, Hosmer-Lemeshow."""
+"""How far probabilities can be believed: the reliability table, and the interval of each of its rates."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from shared.evaluation import arrays
-from shared.evaluation.arrays import FloatArray
 from shared.evaluation.binary import NUM_CALIBRATION_BINS, brier, calibration_bins
-from shared.evaluation.cells import Cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,73 +72,3 @@ def calibration_table(
         mean = float(predicted[index] / mass[index])
         table.append(CalibrationBin(int(index), float(mass[index]), mean, float(rate), low, high))
     return table
-
-
-@dataclass(frozen=True, slots=True)
-class BrierDecomposition:
-    """Brier score = miscalibration - discrimination + uncertainty, exactly.
-
-    `miscalibration` (lower is better) is what recalibration could win, `discrimination` (higher is better)
-    what the ranking is worth against predicting the base rate, `uncertainty` the score of the base rate
-    itself.
-    """
-
-    brier: float
-    miscalibration: float
-    discrimination: float
-    uncertainty: float
-
-
-def brier_decomposition(
-    y: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = None
-) -> BrierDecomposition:
-    """Split the Brier score by isotonic recalibration: no bins to choose, and the parts add up exactly.
-
-    Source: Dimitriadis, Gneiting, Jordan, "Stable reliability diagrams for probabilistic classifiers", PNAS
-    2021. All parts are NaN without rows. In-sample isotonic fits make both parts a little too large on small
-    samples.
-    """
-    from scipy.optimize import isotonic_regression
-
-    y_n, p_n = brier.checked(y, probability)
-    if y_n.size == 0:
-        return BrierDecomposition(*[float("nan")] * 4)
-    cells = Cells.of(y_n, p_n)
-    positives, negatives = cells.counts(arrays.weights(weight, y_n.size))
-    present = positives + negatives > 0
-    score, positives, negatives = cells.score[present], positives[present], negatives[present]
-    total = positives + negatives
-    recalibrated = isotonic_regression(positives / total, weights=total).x
-
-    def squared_error(p: FloatArray) -> float:
-        return float((positives * (1 - p) ** 2 + negatives * p**2).sum() / total.sum())
-
-    raw, best = squared_error(score), squared_error(np.asarray(recalibrated))
-    base = squared_error(np.full_like(score, positives.sum() / total.sum()))
-    return BrierDecomposition(raw, raw - best, base - best, base)
-
-
-@dataclass(frozen=True, slots=True)
-class HosmerLemeshow:
-    """Chi-square test of calibration; a small p-value speaks against it. Its power grows with n."""
-
-    statistic: float
-    degrees_of_freedom: int
-    p_value: float
-
-
-def hosmer_lemeshow(
-    y: ArrayLike, probability: ArrayLike, num_bins: int = NUM_CALIBRATION_BINS
-) -> HosmerLemeshow:
-    """Test calibration on data that the model was not fitted on, so every bin is a degree of freedom."""
-    from scipy.stats import chi2
-
-    table = calibration_table(y, probability, num_bins)
-    statistic = 0.0
-    for row in table:
-        expected = row.n * row.mean_predicted
-        variance = expected * (1 - row.mean_predicted)
-        gap = row.n * row.observed_rate - expected
-        statistic += 0.0 if gap == 0 else (gap**2 / variance if variance > 0 else float("inf"))
-    p_value = float(chi2.sf(statistic, len(table))) if table else float("nan")
-    return HosmerLemeshow(statistic, len(table), p_value)

@@ -1,4 +1,4 @@
-"""Where to cut: decision thresholds by cost, budget or rate, all chosen on validation data.
+"""Where to cut: decision thresholds by cost or budget, chosen on validation data.
 
 One convention throughout: a row is flagged when its score is at or above the threshold, and higher scores
 mean "more likely 1". Tied scores are flagged together or not at all. A threshold lies midway between the
@@ -139,36 +139,6 @@ def budget_threshold(score: ArrayLike, budget: int, y: ArrayLike | None = None) 
     return cuts.at(_first(cuts.flagged <= budget), f"at most {budget} flagged", labelled=y is not None)
 
 
-def flagged_rate_threshold(score: ArrayLike, max_rate: float, y: ArrayLike | None = None) -> Threshold:
-    """Return the lowest cut-off that flags at most this share of the rows."""
-    cuts = _Cuts.of(score, y)
-    within = cuts.flagged <= _share(max_rate) * cuts.flagged[0] + 1e-9
-    return cuts.at(_first(within), f"at most {max_rate:.4g} of all flagged", labelled=y is not None)
-
-
-def approval_rate_threshold(score: ArrayLike, min_rate: float, y: ArrayLike | None = None) -> Threshold:
-    """Return the lowest cut-off that leaves at least this share of the rows unflagged (approved)."""
-    cuts = _Cuts.of(score, y)
-    within = cuts.flagged <= (1 - _share(min_rate)) * cuts.flagged[0] + 1e-9
-    return cuts.at(_first(within), f"at least {min_rate:.4g} of all approved", labelled=y is not None)
-
-
-def false_positive_rate_threshold(y: ArrayLike, score: ArrayLike, max_rate: float) -> Threshold:
-    """Return the lowest cut-off that flags at most this share of the zeros. Raises ValueError without."""
-    cuts = _Cuts.of(score, y)
-    false_alarms = cuts.flagged - cuts.caught
-    if false_alarms[0] == 0:
-        raise ValueError("Expected rows with label 0 to limit the false-positive rate. Received none.")
-    within = false_alarms <= _share(max_rate) * false_alarms[0] + 1e-9
-    return cuts.at(_first(within), f"false-positive rate at most {max_rate:.4g}")
-
-
-def _share(rate: float) -> float:
-    if not 0 <= rate <= 1:
-        raise ValueError(f"Expected a rate from 0 to 1. Received {rate!r}.")
-    return rate
-
-
 def _first(allowed: NDArray[np.bool_]) -> int:
     """Return the lowest allowed cut; the last, which flags nothing, always is."""
     return int(np.argmax(allowed))
@@ -211,18 +181,3 @@ def review_band(threshold: float, half_width: float) -> ReviewBand:
     if not (np.isfinite(threshold) and np.isfinite(half_width) and half_width >= 0):
         raise ValueError(f"Expected a half width of at least 0. Received {half_width!r} at {threshold!r}.")
     return ReviewBand(threshold - half_width, threshold + half_width)
-
-
-def review_band_for_share(score: ArrayLike, threshold: float, max_share: float) -> ReviewBand:
-    """Return the widest symmetric band around a cut-off that sends at most this share to review."""
-    score_n = arrays.scores(score)
-    capacity = int(_share(max_share) * score_n.size + 1e-9)
-    distance = np.sort(np.abs(score_n - threshold))
-    if capacity >= score_n.size:
-        half_width = float(distance[-1]) if score_n.size else 0.0
-        return ReviewBand(threshold - half_width, float(np.nextafter(threshold + half_width, np.inf)))
-    # Rows at the distance of the first one over capacity stay outside, whichever side they are on.
-    outside = float(distance[capacity])
-    inside = float(distance[distance < outside].max(initial=0.0))
-    half_width = inside / 2 + outside / 2 if outside > 0 else 0.0
-    return review_band(threshold, half_width)

@@ -1,14 +1,21 @@
-"""Changing single knobs of a frozen configuration by dotted key, as `--set training.epochs=30` does."""
+"""Frozen configurations, and changing single knobs of them by dotted key, as `--set training.epochs=30` does."""
 
 import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.errors import RequestError
 
 Config = TypeVar("Config", bound=BaseModel)
+Parser = Callable[[Any], Any]
+
+
+class Section(BaseModel):
+    """Base of a configuration and of its sections: frozen, no unknown keys, every number finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def preset_config(presets: Mapping[str, Callable[[], Config]], name: str) -> Config:
@@ -18,14 +25,18 @@ def preset_config(presets: Mapping[str, Callable[[], Config]], name: str) -> Con
     return presets[name]()
 
 
-def with_overrides(config: Config, overrides: Mapping[str, Any]) -> Config:
+def with_overrides(
+    config: Config, overrides: Mapping[str, Any], parsers: Mapping[str, Parser] | None = None
+) -> Config:
     """A validated copy of `config` with the given dotted keys replaced.
 
+    `parsers` turn what users give for a key, such as the name of a file, into what the configuration holds.
     Raises RequestError that names the key, what was expected and close matches.
     """
     document = config.model_dump(mode="python", round_trip=True)
     for key, value in overrides.items():
-        _place(document, config, key, value)
+        parse = (parsers or {}).get(key)
+        _place(document, config, key, parse(value) if parse else value)
     try:
         return type(config).model_validate(document)
     except ValidationError as error:

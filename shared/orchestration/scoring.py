@@ -1,13 +1,18 @@
-"""What scoring a file leaves behind in every pipeline: the summary, and tables beside the output."""
+"""What scoring a file is in every pipeline: a published model, a summary with drift, tables beside the output."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from shared.data.tables import write_table
 from shared.errors import RequestError
+from shared.monitoring.drift import drift
+from shared.orchestration.bundled import reference_of
+from shared.publishing.bundle import Bundle
+from shared.publishing.registry import Registry
 
 
 class ScoreSummary(BaseModel):
@@ -24,6 +29,27 @@ class ScoreSummary(BaseModel):
     explanations: str | None
     drift: dict[str, Any]
     seconds: float = 0.0
+
+
+def published(pipeline: str, version: str) -> tuple[Bundle, str]:
+    """The registered model and its number; `version` is a number or an alias such as `champion`.
+
+    Raises RequestError when there is no such model.
+    """
+    registry = Registry()
+    found = registry.version(pipeline, version)
+    return registry.bundle(pipeline, found.version), str(found.version)
+
+
+def drift_since(bundle: Bundle, observed: pl.DataFrame, scores: np.ndarray) -> dict[str, Any]:
+    """How new data differ from those that a model was published with, in the form of `ScoreSummary.drift`.
+
+    Without a row there is nothing to compare.
+    """
+    if not len(observed):
+        return {"drifted": False, "columns": []}
+    report = drift(reference_of(bundle), observed, scores)
+    return {"drifted": report.drifted, "columns": list(report.drifted_columns)}
 
 
 def beside(output: Path, what: str) -> Path:

@@ -14,6 +14,7 @@ from shared.data.store import Ref, default_store
 from shared.publishing.summary import RunSummary
 
 SYNTHETIC = "synthetic"
+SUMMARY = "summary.json"
 
 
 class Handle(BaseModel):
@@ -77,6 +78,6 @@ def restored(stored: Ref) -> Iterator[Path]:
 
 
 def read_summary(stored: Ref) -> RunSummary:
-    """The summary `summary.json` that lies in a stored bundle."""
+    """The summary that lies in a stored bundle."""
     with restored(stored) as folder:
-        return RunSummary.model_validate_json((folder / "summary.json").read_text(encoding="utf-8"))
+        return RunSummary.model_validate_json((folder / SUMMARY).read_text(encoding="utf-8"))

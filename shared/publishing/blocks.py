@@ -60,8 +60,8 @@ class Column:
 class Table:
     """Rows of values. A row whose index is in `emphasis` stands out; None becomes an en dash.
 
-    In a title or a text, what follows a line break is shown small below it. Raises ValueError for a row of
-    another length than the header.
+    In a title or a text, what follows a line break is shown small below it. `links` has addresses to which the
+    first cells of rows lead, by index of the row. Raises ValueError for a row of another length than the header.
     """
 
     columns: Sequence[Column | str]
@@ -69,6 +69,7 @@ class Table:
     caption: str = ""
     notes: Sequence[str] = ()
     emphasis: Sequence[int] = ()
+    links: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.publishing.blocks import Table, Value, direction, estimate, interval, show
+from shared.publishing.environment import environment
 from shared.publishing.standard import results_table, titled
 from shared.publishing.summary import Metrics, RunSummary
 
@@ -36,8 +37,10 @@ class CardFacts:
     explanation: Sequence[str | Table] = ()
     ethical_considerations: Sequence[str] = ()
     limits: Sequence[str] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    reproduce: str = ""
+    environment: Mapping[str, str] = field(default_factory=environment)
+    reproduce: str = field(
+        default="", metadata={"help": "a command; without one the run's, from its summary"}
+    )
     model_titles: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -65,8 +68,12 @@ def model_card(facts: CardFacts, summary: RunSummary, titles: Mapping[str, str] 
     parts += _statements("Ethical considerations", facts.ethical_considerations)
     parts += _statements("Caveats and recommendations", facts.limits)
     parts += _section("Environment", [_pairs(facts.environment)])
-    parts += _section("How to reproduce", [_code(facts.reproduce)])
+    parts += _section("How to reproduce", [_code(facts.reproduce or _command(summary))])
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _command(summary: RunSummary) -> str:
+    return f"fieldwork run {summary.pipeline} --preset {summary.preset} --data {summary.source}"
 
 
 def _section(title: str, content: Sequence[str], *, show_heading: str = "") -> list[str]:
@@ -93,7 +100,8 @@ def _run_details(summary: RunSummary) -> dict[str, Value]:
     if summary.model is not None and summary.model.version is not None:
         details["Version"] = summary.model.version
     if summary.training is not None:
-        details["Trained on"] = f"{summary.training.device}, {summary.training.epochs} epochs"
+        epochs = summary.training.epochs
+        details["Trained on"] = summary.training.device + ("" if epochs is None else f", {epochs} epochs")
     return details
 
 

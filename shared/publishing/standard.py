@@ -22,7 +22,6 @@ from shared.publishing.blocks import (
     interval,
 )
 from shared.publishing.bundle import Manifest
-from shared.publishing.gate import Decision
 from shared.publishing.run_figures import metric_forest, training_curves
 from shared.publishing.summary import Metrics, MetricValue, RunSummary
 
@@ -87,17 +86,17 @@ def results_table(
 def data_section(
     *,
     split: str,
-    audit_checks: Sequence[str],
-    audit_findings: Sequence[str] = (),
+    audit: Mapping[str, Any],
     notes: Sequence[str] = (),
     quarantine: "pl.DataFrame | None" = None,
 ) -> Section:
     """How the rows were divided, what the leak audit looked for and found, notes, the first rows in quarantine.
 
-    `quarantine` has the columns `row_number` and `broken_rules`, as the contract check gives it.
+    `audit` is `AuditReport.to_json()`. `quarantine` has the columns `row_number` and `broken_rules`, as the contract
+    check gives it.
     """
-    found = " ".join(audit_findings) or "no leak found"
-    looked_for = ", ".join(readable(check).lower() for check in audit_checks)
+    found = " ".join(finding["message"] for finding in audit["findings"]) or "no leak found"
+    looked_for = ", ".join(readable(check).lower() for check in audit["checks"])
     blocks: list[Block] = [KeyValues({"Split": split, "Leak audit": f"{found} (looked for: {looked_for})"})]
     blocks += _bullets(notes)
     if quarantine is not None:
@@ -138,11 +137,12 @@ def run_section(summary: RunSummary, manifest: Manifest | None = None) -> Sectio
     if summary.training is not None:
         training = summary.training
         speed = training.samples_per_second
+        epochs: dict[str, Value] = {} if training.epochs is None else {"Epochs": training.epochs}
         blocks.append(
             KeyValues(
                 {
                     "Device": training.device,
-                    "Epochs": training.epochs,
+                    **epochs,
                     "Training seconds": training.seconds,
                     "Samples per second": None if speed is None else round(speed),
                 }
@@ -156,11 +156,12 @@ def run_section(summary: RunSummary, manifest: Manifest | None = None) -> Sectio
     return Section("Run", blocks)
 
 
-def gate_section(decision: Decision) -> Section:
-    """Whether the model went into use, and why."""
-    kind: Kind = "good" if decision.promote else "warning"
-    title = "Promoted: scoring uses this model" if decision.promote else "Not promoted"
-    return Section("Promotion", [Callout(kind, decision.reasons[0], title), *_bullets(decision.reasons[1:])])
+def limits_section(limits: Sequence[str], out_of_scope: Sequence[str] = ()) -> Section:
+    """What the numbers do not say, and what the model is not meant for."""
+    blocks = _bullets(limits)
+    if out_of_scope:
+        blocks += [Paragraph("Not meant for:"), *_bullets(out_of_scope)]
+    return Section("Limits and misuse", blocks)
 
 
 def readable(name: str) -> str:
@@ -170,7 +171,7 @@ def readable(name: str) -> str:
 
 
 def _bullets(items: Sequence[str]) -> list[Block]:
-    return [Bullets(items)] if items else []
+    return [Bullets(list(items))] if items else []
 
 
 def _card(

@@ -79,7 +79,7 @@ class TrainingSummary(_Record):
 
     device: str
     samples_per_second: Number = None
-    epochs: int = Field(ge=0)
+    epochs: int | None = Field(default=None, ge=0, description="null where nothing is learnt in epochs")
     seconds: Number
 
 

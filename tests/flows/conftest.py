@@ -103,7 +103,7 @@ SOCIAL_SENTIMENT = Commands(
     "social_posts",
     settings(
         "evaluation.num_bootstraps=50", "evaluation.baselines=[majority]", "explanation.num_checked=20",
-        "explanation.steps=8",
+        "explanation.num_steps=8",
     ),
     long=epochs(40),
 )  # fmt: skip

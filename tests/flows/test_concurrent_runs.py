@@ -1,12 +1,10 @@
 """Two runs at once in one home, each with its own process, as two people on one machine have them."""
 
-import pytest
-
 
 # Locks are shared code; the pipeline with most steps shows it, and credit scoring is tried below.
-@pytest.mark.parametrize("every_pipeline", ["fraud_detection"], indirect=True)
-def test_two_identical_first_runs_at_once_both_succeed_and_publish_one_version(fieldwork, every_pipeline):
-    command = (*every_pipeline.tiny, *every_pipeline.little_evidence, "--json", "-")
+def test_two_identical_first_runs_at_once_both_succeed_and_publish_one_version(fieldwork, commands):
+    fraud = commands["fraud_detection"]
+    command = (*fraud.tiny, *fraud.little_evidence, "--json", "-")
     together = [fieldwork.start(*command, own_server=True) for _ in range(2)]
     outcomes = [fieldwork.ended(process).require_success() for process in together]
     documents = [outcome.document for outcome in outcomes]
@@ -14,7 +12,7 @@ def test_two_identical_first_runs_at_once_both_succeed_and_publish_one_version(f
     assert documents[0]["metrics"] == documents[1]["metrics"]
     assert documents[0]["run_id"] == documents[1]["run_id"]
     listed = fieldwork("models", "list").require_success().stdout
-    assert listed.count(f"{every_pipeline.contract}@") == 1, listed
+    assert listed.count(f"{fraud.contract}@") == 1, listed
     trained_by = [outcome for outcome in outcomes if "train      reused" not in outcome.stderr]
     assert len(trained_by) == 1, "one trains, the other waits and reuses"
 

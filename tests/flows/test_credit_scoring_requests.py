@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.flows.bad_files import in_latin_1, share, truncated_gzip, truncated_parquet, written
+from tests.flows.bad_files import share, unreadable_tables, written
 
 # What was expected, one line for each kind of violation, the way out.
 CONTRACT_LINES = 3
@@ -54,23 +54,12 @@ def test_public_set_that_is_not_there_names_the_way_to_get_it(fieldwork, tiny, m
     )
 
 
-def latin_1(folder: Path, table: pl.DataFrame) -> Path:
-    return in_latin_1(folder, table.with_columns(employment=pl.lit("Büro")))
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        written(b""), written(b"\n\n\n"), written(os.urandom(4096)), written(b"\x00" * 500),
-        written(b"not a parquet file", "own.parquet"), written(b"PAR1", "own.parquet"),
-        written(b'{"a": 1', "own.jsonl"), written(b"MZ", "own.exe"), written(b"application_id,defaulted\n"),
-        truncated_parquet, truncated_gzip, latin_1,
-    ],
-    ids=[
-        "empty", "blank", "random", "zeros", "no-parquet", "parquet-magic", "broken-json", "program", "header-only",
-        "truncated-parquet", "truncated-gzip", "latin-1",
-    ],
-)  # fmt: skip
+@unreadable_tables(
+    b"application_id,defaulted",
+    pl.lit("Büro").alias("employment"),
+    blank=written(b"\n\n\n"),
+    no_parquet=written(b"not a parquet file", "own.parquet"),
+)
 def test_unreadable_table_is_a_wrong_request(fieldwork, tiny, tmp_path, table, write):
     path = write(tmp_path, table)
     run_on(fieldwork, tiny, path).require_plain_failure(2, path.name)

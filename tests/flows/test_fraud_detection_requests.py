@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tests.flows.bad_files import in_latin_1, share, truncated_gzip, truncated_parquet, written
+from tests.flows.bad_files import share, unreadable_tables
 
 TINY = ("run", "fraud_detection", "--preset", "tiny", "--quiet")
 LITTLE_EVIDENCE = (
@@ -76,22 +75,7 @@ def test_public_set_that_is_not_there_names_the_way_to_get_it(fieldwork, monkeyp
     )
 
 
-def latin_1(folder: Path, table: pl.DataFrame) -> Path:
-    return in_latin_1(folder, table.with_columns(terminal_id="Café " + pl.col("terminal_id")))
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        written(b""), written(b"\x00" * 500), written(b"PAR1", "own.parquet"), written(b'{"time": 1', "own.jsonl"),
-        written(b"MZ", "own.exe"), written(b"time,customer_id,terminal_id,amount\n"), truncated_parquet,
-        truncated_gzip, latin_1,
-    ],
-    ids=[
-        "empty", "zeros", "parquet-magic", "broken-json", "program", "header-only", "truncated-parquet",
-        "truncated-gzip", "latin-1",
-    ],
-)  # fmt: skip
+@unreadable_tables(b"time,customer_id,terminal_id,amount", "Café " + pl.col("terminal_id"))
 def test_unreadable_table_is_a_wrong_request(fieldwork, tmp_path, table, write):
     path = write(tmp_path, table)
     fieldwork(*TINY, "--data", path).require_plain_failure(2, path.name)

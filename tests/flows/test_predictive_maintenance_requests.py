@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.flows.bad_files import in_latin_1, share, truncated_gzip, truncated_parquet, written
+from tests.flows.bad_files import share, unreadable_tables
 
 TINY = ("run", "predictive_maintenance", "--preset", "tiny", "--quiet")
 LITTLE_EVIDENCE = (
@@ -70,21 +70,7 @@ def test_public_set_that_is_not_there_names_the_way_to_get_it(fieldwork, monkeyp
     fieldwork(*TINY, "--data", "cmapss").require_plain_failure(2, "fieldwork data fetch cmapss")
 
 
-def latin_1(folder: Path, table: pl.DataFrame) -> Path:
-    return in_latin_1(folder, table.with_columns(unit_id="Café " + pl.col("unit_id")))
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        written(b""), written(b"\x00" * 500), written(b"PAR1", "own.parquet"), written(b'{"time": 1', "own.jsonl"),
-        written(b"unit_id,time,flow\n"), truncated_parquet, truncated_gzip, latin_1,
-    ],
-    ids=[
-        "empty", "zeros", "parquet-magic", "broken-json", "header-only", "truncated-parquet", "truncated-gzip",
-        "latin-1",
-    ],
-)  # fmt: skip
+@unreadable_tables(b"unit_id,time,flow", "Café " + pl.col("unit_id"))
 def test_unreadable_table_is_a_wrong_request(fieldwork, tmp_path, table, write):
     path = write(tmp_path, table)
     fieldwork(*TINY, "--data", path).require_plain_failure(2, path.name)

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.flows.bad_files import in_latin_1, share, truncated_gzip, truncated_parquet, written
+from tests.flows.bad_files import share, unreadable_tables
 
 # What was expected, one line for each kind of violation, the way out.
 CONTRACT_LINES = 3
@@ -59,22 +59,7 @@ def test_public_set_that_is_not_there_names_the_way_to_get_it(fieldwork, tiny_re
     )
 
 
-def latin_1(folder: Path, table: pl.DataFrame) -> Path:
-    return in_latin_1(folder, table.with_columns(item_id="Büro " + pl.col("item_id")))
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        written(b""), written(b"\x00" * 500), written(bytes(range(256)) * 16),
-        written(b"PAR1", "own.parquet"), written(b'{"user_id": 1', "own.jsonl"), written(b"MZ", "own.exe"),
-        written(b"user_id,item_id\n"), truncated_parquet, truncated_gzip, latin_1,
-    ],
-    ids=[
-        "empty", "zeros", "bytes", "parquet-magic", "broken-json", "program", "header-only", "truncated-parquet",
-        "truncated-gzip", "latin-1",
-    ],
-)  # fmt: skip
+@unreadable_tables(b"user_id,item_id", "Büro " + pl.col("item_id"))
 def test_unreadable_table_is_a_wrong_request(fieldwork, tiny_recommender, tmp_path, table, write):
     path = write(tmp_path, table)
     run_on(fieldwork, tiny_recommender, path).require_plain_failure(2, path.name)

@@ -12,7 +12,7 @@ from tests.flows.finished_run import FinishedRun
 TINY = ("run", "social_sentiment", "--preset", "tiny")
 LITTLE_EVIDENCE = (
     "--set", "evaluation.num_bootstraps=50", "--set", "evaluation.baselines=[lexicon, majority]",
-    "--set", "explanation.num_checked=20", "--set", "explanation.steps=8",
+    "--set", "explanation.num_checked=20", "--set", "explanation.num_steps=8",
 )  # fmt: skip
 COLUMNS = "[post_id=id, text=message, time=when, author=who, topic=brand, label=mood]"
 NUM_BROKEN = 4

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.data.home import home
 from shared.errors import FieldworkError, RequestError, Stopped
 
 
@@ -201,7 +202,30 @@ def test_all_stops_at_a_request_to_stop(invoke, flows):
 def test_all_succeeds_with_one_overview_row_per_pipeline(invoke, flows):
     result = invoke("run", "--all", "--preset", "tiny")
     assert result.exit_code == 0, result.output
-    overview = result.stdout.split("headline")[1]
-    assert "toy_pipeline" in overview
-    assert "other_pipeline" in overview
+    overview = result.stdout.split("best baseline")[1]
+    for name in ("toy_pipeline", "other_pipeline"):
+        row = next(line for line in overview.splitlines() if line.startswith(name))
+        assert "roc_auc 0.790 [0.740, 0.840]" in row
+        assert "logistic regression 0.750" in row
     assert {flow.calls[0]["preset"] for flow in flows.values()} == {"tiny"}
+
+
+def test_all_says_which_of_how_many_pipelines_runs(invoke, flows):
+    shown = invoke("run", "--all").stderr
+    assert "[1/2] toy_pipeline: preset quick" in shown
+    assert "[2/2] other_pipeline: preset quick" in shown
+
+
+def test_quiet_run_of_all_prints_nothing_and_still_writes_the_page(invoke, flows):
+    result = invoke("run", "--all", "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+    assert (home().root / "index.html").is_file()
+
+
+def test_all_ends_with_the_path_of_a_page_that_leads_to_every_report(invoke, flows, tmp_path):
+    target = tmp_path / "all.json"
+    result = invoke("run", "--all", "--json", target)
+    page = home().root / "index.html"
+    assert result.stdout.rstrip().endswith(f"index        {page}")
+    assert json.loads(target.read_text())["index"] == str(page)
+    assert page.read_text().count('href="file:///home/x/report.html"') == 2

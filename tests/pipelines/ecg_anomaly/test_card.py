@@ -5,10 +5,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.ecg_anomaly.card import run_model_card
 from pipelines.ecg_anomaly.evaluate import evaluation_document
 from pipelines.ecg_anomaly.evidence import EvidenceDocuments, first_summary
 from pipelines.ecg_anomaly.labels import class_counts
+from pipelines.ecg_anomaly.model_card import run_model_card
 from shared.publishing.plain import plain
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.ecg_anomaly.config import tiny
-from pipelines.ecg_anomaly.held_out import compare_auroc, scores_to_keep
+from pipelines.ecg_anomaly.held_out import compare, scores_to_keep
 
 CONFIG = tiny()
 
@@ -30,14 +30,14 @@ def kept(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def test_a_model_differs_from_itself_by_nothing():
-    comparison = compare_auroc(predictions(1.0), kept(predictions(1.0)), CONFIG)
+    comparison = compare(predictions(1.0), kept(predictions(1.0)), CONFIG)
     assert comparison is not None
     assert abs(comparison["difference"]) < 1e-4
     assert comparison["metric"] == "AUROC"
 
 
 def test_a_better_challenger_has_a_positive_difference():
-    comparison = compare_auroc(predictions(0.5), kept(predictions(3.0)), CONFIG)
+    comparison = compare(predictions(0.5), kept(predictions(3.0)), CONFIG)
     assert comparison is not None
     assert comparison["low"] > 0
 
@@ -45,22 +45,22 @@ def test_a_better_challenger_has_a_positive_difference():
 def test_beats_are_paired_by_recording_and_number_whatever_the_order_of_folds():
     table = predictions(1.0)
     turned = pl.concat([table.filter(record=f"holter-{one}") for one in (4, 5, 0, 3, 1, 2)])
-    comparison = compare_auroc(table, kept(turned), CONFIG)
+    comparison = compare(table, kept(turned), CONFIG)
     assert comparison is not None
     assert abs(comparison["difference"]) < 1e-4
 
 
 def test_a_champion_that_was_tested_on_other_beats_is_not_compared():
     other = predictions(1.0).with_columns(record="other-" + pl.col("record"))
-    assert compare_auroc(predictions(1.0), kept(other), CONFIG) is None
+    assert compare(predictions(1.0), kept(other), CONFIG) is None
     fewer = predictions(1.0).filter(pl.int_range(pl.len()).over("record") > 0)
-    assert compare_auroc(predictions(1.0), kept(fewer), CONFIG) is None
+    assert compare(predictions(1.0), kept(fewer), CONFIG) is None
 
 
 def test_a_table_that_grew_is_compared_on_what_both_have():
-    comparison = compare_auroc(predictions(1.0, 6), kept(predictions(1.0, 5)), CONFIG)
+    comparison = compare(predictions(1.0, 6), kept(predictions(1.0, 5)), CONFIG)
     assert comparison is not None
-    assert compare_auroc(predictions(1.0, 6), kept(predictions(1.0, 2)), CONFIG) is None
+    assert compare(predictions(1.0, 6), kept(predictions(1.0, 2)), CONFIG) is None
 
 
 def test_what_is_kept_names_no_recording_and_no_class():

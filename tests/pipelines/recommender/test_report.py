@@ -12,8 +12,8 @@ import pytest
 
 from pipelines.recommender import evaluate as protocol
 from pipelines.recommender import explain as explanations
-from pipelines.recommender.card import run_model_card
 from pipelines.recommender.evidence import EvidenceDocuments, first_summary
+from pipelines.recommender.model_card import run_model_card
 from pipelines.recommender.rankers import TITLES
 from pipelines.recommender.report import run_report
 from pipelines.recommender.report_choice import ABOUT, knobs_text

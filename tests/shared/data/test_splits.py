@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.data import hashing
-from shared.data.folds import repeated_grouped, repeated_stratified
 from shared.data.hashing import hash_cells
 from shared.data.splits import row_keys, split_by_hash, split_by_time, split_stratified_by_hash
 from shared.errors import RequestError
@@ -239,71 +238,3 @@ def test_row_keys_do_not_confuse_columns():
         row_keys(frame, ["nothing"])
     with pytest.raises(RequestError, match="columns of the table"):
         row_keys(frame, [])
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 2), min_size=6, max_size=120), st.integers(2, 5), st.integers(0, 9))
-def test_stratified_folds_test_each_row_once_a_repeat_with_balanced_classes(labels, num_folds, seed):
-    target = np.array(labels + [0, 1, 2] * num_folds)
-    folds = repeated_stratified(target, num_folds, 3, seed)
-    assert len(folds) == 3 * num_folds
-    for repeat in range(3):
-        mine = [fold for fold in folds if fold.repeat == repeat]
-        assert sorted(np.concatenate([fold.test for fold in mine]).tolist()) == list(range(len(target)))
-        for fold in mine:
-            assert sorted([*fold.train, *fold.test]) == list(range(len(target)))
-        for label in range(3):
-            counts = [(target[fold.test] == label).sum() for fold in mine]
-            assert max(counts) - min(counts) <= 1
-        sizes = [len(fold.test) for fold in mine]
-        assert max(sizes) - min(sizes) <= 1
-
-
-def test_folds_repeat_with_the_seed_and_differ_between_repeats():
-    target = np.arange(100) % 2
-    first, again = (repeated_stratified(target, 2, 2, 7) for _ in range(2))
-    assert all((a.test == b.test).all() for a, b in zip(first, again, strict=True))
-    assert set(first[0].test) not in ({*first[2].test}, {*first[3].test})
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 12), min_size=30, max_size=150), st.integers(0, 9))
-def test_grouped_folds_keep_groups_whole(groups, seed):
-    groups = np.array(groups + list(range(20)) * 2)
-    target = np.arange(len(groups)) % 2
-    target[-40:] = [0] * 20 + [1] * 20
-    for fold in repeated_grouped(target, groups, 3, 2, seed):
-        assert not set(groups[fold.train]) & set(groups[fold.test])
-        assert set(target[fold.test]) == {0, 1}
-
-
-def test_grouped_folds_balance_rows_and_classes():
-    generator = np.random.default_rng(0)
-    groups = generator.integers(0, 200, 4000)
-    target = (generator.random(4000) < 0.1).astype(int)
-    folds = repeated_grouped(target, groups, 5, 1, 0)
-    assert all(abs(len(fold.test) - 800) < 80 for fold in folds)
-    assert all(abs(target[fold.test].sum() - target.sum() / 5) < 8 for fold in folds)
-
-
-@pytest.mark.parametrize(
-    ("target", "message"),
-    [
-        ([0] * 10, "two classes"),
-        ([0] * 9 + [1], "Received 1 of class 1"),
-        ([0.0, float("nan")] * 5, "missing values"),
-    ],
-)
-def test_targets_that_cannot_be_folded_are_refused(target, message):
-    with pytest.raises(RequestError, match=message):
-        repeated_stratified(np.array(target), 2, 1, 0)
-
-
-def test_groups_that_cannot_be_folded_are_refused():
-    target = np.array([0, 1] * 10)
-    with pytest.raises(RequestError, match="at least 3 groups"):
-        repeated_grouped(target, np.arange(20) // 10, 3, 1, 0)
-    with pytest.raises(RequestError, match="one group a row"):
-        repeated_grouped(target, np.arange(3), 3, 1, 0)
-    with pytest.raises(RequestError, match="groups of each class"):
-        repeated_grouped(np.array([1] * 2 + [0] * 18), np.arange(20) // 2, 3, 1, 0)

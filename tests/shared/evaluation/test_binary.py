@@ -12,7 +12,6 @@ from shared.evaluation.binary import (
     ece_statistic,
     gini,
     ks,
-    ks_point,
     log_loss,
     roc_auc,
     sensitivity_at,
@@ -66,14 +65,6 @@ def test_row_order_does_not_matter(rows, random):
         assert statistic(y, score) == pytest.approx(statistic(y[order], score[order]), nan_ok=True)
 
 
-def test_ks_point_is_where_the_rates_differ_most():
-    y, score = np.array([0, 0, 1, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    point = ks_point(y, score)
-    flagged = score >= point.threshold
-    assert point.value == pytest.approx(flagged[y == 1].mean() - flagged[y == 0].mean())
-    assert point.value == pytest.approx(ks(y, score)) == pytest.approx(2 / 3)
-
-
 def test_a_reversed_score_gets_no_flattering_ks():
     y = np.array([0] * 50 + [1] * 50)
     assert ks(y, -np.arange(100.0)) == 0
@@ -91,7 +82,6 @@ def test_constant_scores_are_no_better_than_chance():
 def test_missing_class_is_undefined_with_a_reason_not_a_crash(y):
     assert np.isnan(roc_auc(y, np.full(len(y), 0.5)))
     assert roc_auc.undefined(y)
-    assert np.isnan(ks_point(y, np.full(len(y), 0.5)).threshold)
 
 
 def test_average_precision_without_positives_is_undefined_but_brier_is_not():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shared.evaluation.binary import brier, roc_auc
-from shared.evaluation.compare import Comparison, compare_auc, non_inferiority, paired_bootstrap
+from shared.evaluation.compare import compare_auc, paired_bootstrap
 from shared.evaluation.delong import auc_metric
 
 
@@ -88,30 +88,8 @@ def test_undefined_comparison_is_no_finding_and_json_safe(y):
     for comparison in (compare_auc(y, score, score), paired_bootstrap(roc_auc, y, score, score)):
         assert not comparison.outside_noise
         json.dumps(comparison.to_json(), allow_nan=False)
-        assert not non_inferiority(comparison, 0.1).passed
 
 
 def test_general_statistic_needs_a_direction():
     with pytest.raises(ValueError, match="higher_is_better"):
         paired_bootstrap(lambda y, p: 0.0, [0, 1], [0, 1], [0, 1])
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "higher_is_better", "passed"),
-    [
-        (-0.009, 0.02, True, True),
-        (-0.011, 0.02, True, False),
-        (-0.02, 0.009, False, True),
-        (-0.02, 0.011, False, False),
-    ],
-)
-def test_non_inferiority_judges_the_worst_end_of_the_interval(low, high, higher_is_better, passed):
-    comparison = Comparison("m", 0.0, low, high, 100, False, 0.5, higher_is_better)
-    result = non_inferiority(comparison, 0.01)
-    assert result.passed is passed
-    assert ("Not worse" in result.sentence) is passed
-
-
-def test_negative_margin_is_refused():
-    with pytest.raises(ValueError, match="margin"):
-        non_inferiority(Comparison("m", 0, 0, 0, 1, False, 1.0), -0.1)

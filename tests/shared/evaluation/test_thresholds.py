@@ -8,15 +8,11 @@ from pydantic import ValidationError
 
 from shared.evaluation.decisions import Costs, confusion
 from shared.evaluation.thresholds import (
-    approval_rate_threshold,
     bayes_cut,
     budget_threshold,
     cost_curve,
     cost_threshold,
-    false_positive_rate_threshold,
-    flagged_rate_threshold,
     review_band,
-    review_band_for_share,
 )
 
 FIVE_TO_ONE = Costs(false_negative=5, false_positive=1)
@@ -52,27 +48,6 @@ def test_budget_is_kept_and_used_as_far_as_ties_allow(rows, budget):
     possible = [(score >= cut).sum() for cut in all_cuts(score)]
     assert chosen.flags(score).sum() == max(count for count in possible if count <= budget)
     assert np.isnan(chosen.true_positive_rate)
-
-
-@settings(max_examples=100, deadline=None)
-@given(ROWS, st.floats(0, 1))
-def test_rates_are_kept_as_tightly_as_ties_allow(rows, rate):
-    y, score = unpack(rows)
-    possible = [score >= cut for cut in all_cuts(score)]
-    flagged = flagged_rate_threshold(score, rate).flags(score)
-    assert flagged.sum() == max(f.sum() for f in possible if f.sum() <= rate * y.size + 1e-9)
-    approved = ~approval_rate_threshold(score, rate).flags(score)
-    assert approved.mean() >= rate - 1e-9
-    if (y == 0).any():
-        chosen = false_positive_rate_threshold(y, score, rate)
-        assert chosen.false_positive_rate <= rate + 1e-9
-        assert chosen.false_positive_rate == pytest.approx(chosen.flags(score)[y == 0].mean())
-
-
-def test_approval_rate_is_exact_in_spite_of_binary_fractions():
-    score = np.arange(10) / 10
-    for tenths in range(11):
-        assert (~approval_rate_threshold(score, tenths / 10).flags(score)).sum() == tenths
 
 
 def test_empirical_cut_approaches_the_bayes_threshold_of_calibrated_probabilities():
@@ -123,13 +98,9 @@ def test_no_rows_is_a_clear_error(choose):
         choose()
 
 
-def test_impossible_limits_are_refused():
-    with pytest.raises(ValueError, match="rate"):
-        flagged_rate_threshold([0.1], 30)
+def test_impossible_budget_is_refused():
     with pytest.raises(ValueError, match="budget"):
         budget_threshold([0.1], -1)
-    with pytest.raises(ValueError, match="label 0"):
-        false_positive_rate_threshold([1, 1], [0.1, 0.2], 0.5)
 
 
 def test_threshold_json_is_strict():
@@ -161,17 +132,3 @@ def test_review_band_sends_the_middle_to_a_person():
     assert review_band(0.5, 0).decide([0.49, 0.5]).tolist() == ["clear", "flag"]
     with pytest.raises(ValueError, match="half width"):
         review_band(0.5, -1)
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0, 1), st.floats(0, 1))
-def test_review_band_never_exceeds_its_capacity(scores, threshold, share):
-    decisions = review_band_for_share(scores, threshold, share).decide(scores)
-    assert (decisions == "review").sum() <= share * len(scores) + 1e-6
-
-
-def test_review_band_uses_its_capacity_without_ties():
-    score = np.random.default_rng(0).random(1000)
-    for share in (0.0, 0.1, 1.0):
-        decisions = review_band_for_share(score, 0.4, share).decide(score)
-        assert (decisions == "review").sum() == round(1000 * share)

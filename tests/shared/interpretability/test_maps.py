@@ -1,4 +1,4 @@
-"""Occlusion and Grad-CAM in one, two and three dimensions: equal to captum, and pictures that do not lie."""
+"""Grad-CAM in one, two and three dimensions: equal to captum, and pictures that do not lie."""
 
 import json
 
@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from shared.errors import RequestError
 from shared.interpretability.grad_cam import grad_cam, masked_score
-from shared.interpretability.occlusion import occlusion
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
@@ -30,42 +29,6 @@ class Convolutional(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.activation(self.body(x)).flatten(2).mean(2))
-
-
-@pytest.mark.parametrize("axes", [1, 2, 3])
-@pytest.mark.parametrize(("window", "stride"), [(4, 2), (3, 3), (5, 1)])
-def test_occlusion_agrees_with_captum(axes: int, window: int, stride: int) -> None:
-    from captum.attr import Occlusion
-
-    torch.manual_seed(axes)
-    model, inputs = Convolutional(axes).eval(), torch.randn(3, 2, *SIZES[axes])
-    expected = Occlusion(model).attribute(
-        inputs, (2, *[window] * axes), strides=(2, *[stride] * axes), baselines=0.5
-    )
-    found = occlusion(model, inputs, window=window, stride=stride, baseline=0.5, num_points=7)
-    assert found.completeness_error is None
-    np.testing.assert_allclose(found.values, expected[:, 0].numpy(), atol=1e-5)
-
-
-def test_occlusion_covers_every_position_and_finds_the_place() -> None:
-    inputs = torch.zeros(1, 1, 50)
-    inputs[0, 0, 30:34] = 1.0
-    found = occlusion(nn.Identity(), inputs, window=8, score=lambda x: x.sum((1, 2)))
-    assert np.isfinite(found.values).all()
-    assert found.values[0, 30:34].min() == found.values.max()
-    assert found.values[0, :20].max() == 0
-
-
-def test_occlusion_fills_with_a_tensor_and_refuses_gaps() -> None:
-    inputs = torch.randn(2, 3, 10, 8)
-    same = occlusion(nn.Identity(), inputs, window=4, baseline=inputs, score=lambda x: x.sum((1, 2, 3)))
-    assert not same.values.any()
-    with pytest.raises(RequestError, match="no larger"):
-        occlusion(nn.Identity(), inputs, window=2, stride=3)
-    with pytest.raises(RequestError, match="each of 2 axes"):
-        occlusion(nn.Identity(), inputs, window=(2, 2, 2))
-    with pytest.raises(RequestError, match="spatial"):
-        occlusion(nn.Identity(), torch.zeros(2, 3), window=2)
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])

@@ -26,12 +26,11 @@ from shared.publishing.blocks import (
     show,
 )
 from shared.publishing.explanation_figures import importance_bars
-from shared.publishing.gate import Decision
 from shared.publishing.model_card import CardFacts, model_card
 from shared.publishing.report import render
 from shared.publishing.standard import (
     data_section,
-    gate_section,
+    limits_section,
     results_section,
     run_section,
     training_section,
@@ -75,7 +74,8 @@ class Reader(HTMLParser):
 
 
 def every_block(text: str) -> list[Block]:
-    table = Table([text, Column(text, number=True, unit=text)], [[text, 1.5], [None, None]], text, [text])
+    columns = [text, Column(text, number=True, unit=text)]
+    table = Table(columns, [[text, 1.5], [None, None]], text, [text], links={0: f"#{text}"})
     drawing = Figure(importance_bars([text, "b"], [[1, 2]], unit=text), text, text)
     inner = Details(text, [table, KeyValues({text: text})])
     blocks: list[Block] = [
@@ -145,6 +145,12 @@ def test_same_report_gives_the_same_page() -> None:
 def test_empty_report_and_empty_table_are_pages() -> None:
     Reader(render(Report("Empty", "", [])))
     assert "No rows" in page(Table(["a", "b"], []))
+
+
+def test_first_cell_of_a_row_leads_to_its_address_and_no_other_does() -> None:
+    html = page(Table(["a", "b"], [["one\nsmall", "x"], ["two", "y"]], links={0: "a/report.html"}))
+    assert '<a href="a/report.html">one</a><span class="minor">small</span>' in html
+    assert html.count("a/report.html") == 1
 
 
 def test_row_of_wrong_length_is_an_error_not_a_shifted_table() -> None:
@@ -256,12 +262,10 @@ TITLES = {"test/roc_auc": "ROC AUC", "test/brier": "Brier", "test/unknown": "Unk
 
 
 def test_standard_sections_cope_with_missing_baselines_and_values() -> None:
-    decision = Decision(False, "unclear", ("Not shown.", "And small."), 0.01)
-    sections = [results_section(summary(), TITLES), run_section(summary()), gate_section(decision)]
+    sections = [results_section(summary(), TITLES), run_section(summary())]
     html = render(Report("Widgets", "Which fail?", sections))
     Reader(html)
     assert "Best baseline: Linear, 0.812" in html
-    assert "Not promoted" in html
     assert "Unknown" not in html
 
 
@@ -300,8 +304,7 @@ def test_data_section_says_what_the_audit_found_and_shows_the_first_rows_in_quar
     quarantine = pl.DataFrame({"row_number": range(100, 130), "broken_rules": ["width: too small"] * 30})
     section = data_section(
         split="by date",
-        audit_checks=["duplicate_rows", "group_overlap"],
-        audit_findings=["3 rows twice."],
+        audit={"checks": ["duplicate_rows", "group_overlap"], "findings": [{"message": "3 rows twice."}]},
         notes=[EVIL],
         quarantine=quarantine,
     )
@@ -314,7 +317,7 @@ def test_data_section_says_what_the_audit_found_and_shows_the_first_rows_in_quar
 
 
 def test_data_section_without_findings_notes_or_quarantine_says_that_nothing_was_found() -> None:
-    section = data_section(split="by hash", audit_checks=["duplicate_rows"])
+    section = data_section(split="by hash", audit={"checks": ["duplicate_rows"], "findings": []})
     [facts] = section.blocks
     assert isinstance(facts, KeyValues)
     assert facts.values == {"Split": "by hash", "Leak audit": "no leak found (looked for: duplicate rows)"}
@@ -373,6 +376,18 @@ def test_card_puts_many_baselines_into_a_table_of_their_own_with_their_titles() 
     assert re.findall(r"^\| (The third|Rival \d) \| 0.812 \(0.700 to 0.900\)", card, flags=re.MULTILINE) == [
         "The third", "Rival 0", "Rival 1", "Rival 2", "Rival 4",
     ]  # fmt: skip
+
+
+def test_card_says_how_to_run_again_and_with_which_versions() -> None:
+    card = model_card(CardFacts("Widgets", "Which fail?"), summary(), TITLES)
+    assert "\n    fieldwork run widgets --preset tiny --data my|table" in card
+    assert "- torch: " in card
+
+
+def test_limits_name_what_a_model_is_not_meant_for_only_where_that_is_said() -> None:
+    assert "Not meant for" not in render(Report("Widgets", "", [limits_section(["Old data."])]))
+    html = render(Report("Widgets", "", [limits_section(["Old data."], ["Other widgets."])]))
+    assert html.index("Old data.") < html.index("Not meant for:") < html.index("Other widgets.")
 
 
 def test_card_escapes_what_comes_from_outside() -> None:

@@ -129,6 +129,7 @@ def test_record_takes_what_is_its_own_out_of_a_larger_document() -> None:
     assert TrainingSummary.out_of(document) == TrainingSummary(device="cpu", epochs=3, seconds=1.5)
     with pytest.raises(ValidationError, match="device"):
         TrainingSummary.out_of({"epochs": 3, "seconds": 1.5})
+    assert TrainingSummary.out_of({"device": "cpu", "seconds": 1.5}).epochs is None
 
 
 def test_headlines_come_first_and_no_metric_is_lost() -> None:

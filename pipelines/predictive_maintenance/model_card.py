@@ -10,7 +10,6 @@ from pipelines.predictive_maintenance.evidence import (
 )
 from pipelines.predictive_maintenance.score import Scorer
 from shared.publishing.blocks import Value
-from shared.publishing.environment import environment
 from shared.publishing.model_card import CardFacts, model_card
 from shared.publishing.summary import RunSummary
 
@@ -36,8 +35,6 @@ def run_model_card(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocume
                 "and no forecast replaces inspections that law or manufacturer ask for."
             ],
             limits=list(LIMITS),
-            environment=environment(),
-            reproduce=f"fieldwork run predictive_maintenance --preset {summary.preset} --data {summary.source}",
             model_titles=TITLES,
         ),
         summary,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from pipelines.predictive_maintenance.window_figures import contributions_over_time
 from shared.publishing.svg import inline_svg
-from shared.publishing.window_figures import contributions_over_time
 
 
 def drawn(names: list[str], values: np.ndarray, **options: object) -> str:

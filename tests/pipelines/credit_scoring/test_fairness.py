@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from shared.evaluation.fairness import MIN_GROUP_ROWS, audit_groups
+from pipelines.credit_scoring.fairness import MIN_GROUP_ROWS, audit_groups
 
 
 def decisions(rates, n=1000, seed=0, odds=None):

@@ -5,7 +5,6 @@ from pipelines.credit_scoring.report import group_table
 from pipelines.credit_scoring.report_explanation import checks_text, stability_text
 from pipelines.credit_scoring.score import Scorer
 from shared.publishing.blocks import Table
-from shared.publishing.environment import environment
 from shared.publishing.model_card import CardFacts, model_card
 from shared.publishing.summary import RunSummary
 
@@ -42,8 +41,6 @@ def run_model_card(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocume
             fairness=fairness,
             explanation=explanation,
             limits=list(LIMITS),
-            environment=environment(),
-            reproduce=f"fieldwork run credit_scoring --preset {summary.preset} --data {summary.source}",
         ),
         summary,
         TITLES,

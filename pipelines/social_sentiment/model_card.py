@@ -7,7 +7,6 @@ from pipelines.social_sentiment.evidence import LIMITS, METRICS, OUT_OF_SCOPE, Q
 from pipelines.social_sentiment.score import Scorer
 from pipelines.social_sentiment.train import OWN
 from shared.publishing.blocks import Value
-from shared.publishing.environment import environment
 from shared.publishing.model_card import CardFacts, model_card
 from shared.publishing.summary import RunSummary
 
@@ -40,8 +39,6 @@ def run_model_card(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocume
                 "the digest of a name.",
             ],
             limits=list(LIMITS),
-            environment=environment(),
-            reproduce=f"fieldwork run social_sentiment --preset {summary.preset} --data {summary.source}",
             model_titles=TITLES,
         ),
         summary,

@@ -7,7 +7,7 @@ import torch
 from pipelines.recommender.score import Audience, Scorer
 
 
-def monitored(
+def watched(
     scorer: Scorer, audience: Audience, recommendations: pl.DataFrame
 ) -> tuple[pl.DataFrame, np.ndarray]:
     """What is watched for drift, a row for each user who was served personally: the length of the history and how

@@ -4,7 +4,6 @@ from pipelines.ecg_anomaly.evaluate import DETECTOR, TITLES
 from pipelines.ecg_anomaly.evidence import LIMITS, METRICS, OUT_OF_SCOPE, QUESTION, EvidenceDocuments
 from pipelines.ecg_anomaly.score import Scorer
 from shared.publishing.blocks import Value
-from shared.publishing.environment import environment
 from shared.publishing.model_card import CardFacts, model_card
 from shared.publishing.summary import RunSummary
 
@@ -32,8 +31,6 @@ def run_model_card(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocume
                 "congenital defects or of other ancestry may look abnormal without being so.",
             ],
             limits=list(LIMITS),
-            environment=environment(),
-            reproduce=f"fieldwork run ecg_anomaly --preset {summary.preset} --data {summary.source}",
             model_titles=TITLES,
         ),
         summary,

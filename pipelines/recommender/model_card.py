@@ -7,7 +7,6 @@ from pipelines.recommender.report_lists import activity_table, fold_in_text
 from pipelines.recommender.report_models import by_result
 from pipelines.recommender.score import Scorer
 from shared.publishing.blocks import Table
-from shared.publishing.environment import environment
 from shared.publishing.model_card import CardFacts, model_card
 from shared.publishing.summary import RunSummary
 
@@ -53,8 +52,6 @@ def run_model_card(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocume
                 "long tail are in the report; watch them from version to version."
             ],
             limits=list(LIMITS),
-            environment=environment(),
-            reproduce=f"fieldwork run recommender --preset {summary.preset} --data {summary.source}",
             model_titles={kind: MODEL_TITLES[kind] for kind in by_result(evidence)},
         ),
         summary,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
-from shared.evaluation.classes import (
+from pipelines.social_sentiment.classes import (
     ClassResults,
     accuracy,
     f1_of,

@@ -10,7 +10,6 @@ from pipelines.medical_segmentation.evidence import (
 from pipelines.medical_segmentation.score import Scorer
 from pipelines.medical_segmentation.tasks import task_of
 from shared.publishing.blocks import Value
-from shared.publishing.environment import environment
 from shared.publishing.model_card import CardFacts, model_card
 from shared.publishing.summary import RunSummary
 
@@ -44,8 +43,6 @@ def run_model_card(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocume
                 "Images can be traced to people. A bundle holds no pixels of them; the report shows some.",
             ],
             limits=list(LIMITS),
-            environment=environment(),
-            reproduce=f"fieldwork run medical_segmentation --preset {summary.preset} --data {summary.source}",
             model_titles=task_of(config).titles,
         ),
         summary,

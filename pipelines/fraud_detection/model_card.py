@@ -4,7 +4,6 @@ from pipelines.fraud_detection.evaluate import TITLES
 from pipelines.fraud_detection.evidence import LIMITS, METRICS, OUT_OF_SCOPE, QUESTION, EvidenceDocuments
 from pipelines.fraud_detection.report_explanation import checks_text
 from pipelines.fraud_detection.score import Scorer
-from shared.publishing.environment import environment
 from shared.publishing.model_card import CardFacts, model_card
 from shared.publishing.summary import RunSummary
 
@@ -43,8 +42,6 @@ def run_model_card(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocume
                 "groups of customers where that is lawful, and let a person decide."
             ],
             limits=list(LIMITS),
-            environment=environment(),
-            reproduce=f"fieldwork run fraud_detection --preset {summary.preset} --data {summary.source}",
             model_titles=TITLES,
         ),
         summary,
