@@ -129,10 +129,14 @@ class EvaluationConfig(_Section):
         50,
         ge=2,
         le=100_000,
-        description="development episodes in the end, which choose the seed that is served",
+        description="development episodes of the kept networks, which choose the seed that is served",
+    )
+    kept: Literal["best", "last"] = Field(
+        "best",
+        description="which network of a seed is kept: the best on development episodes while it learnt, or the last",
     )
     num_curve_episodes: int = Field(
-        10, ge=1, le=100_000, description="development episodes of a look at the policy while it learns"
+        20, ge=1, le=100_000, description="development episodes of a look at the policy while it learns"
     )
     curve_points: int = Field(20, ge=2, le=1000, description="looks at the policy while it learns")
     num_bootstraps: int = Field(1000, ge=100, le=100_000, description="resamples of an interval")

@@ -20,6 +20,10 @@ METRICS = {
     "test/success_rate": "Successful episodes",
     "test/length_mean": "Steps of an episode",
 }
+KEPT = {
+    "best": "Of each seed the network is kept that was best on development episodes while it learnt.",
+    "last": "Of each seed the network is kept with which learning ended.",
+}
 HEADLINES = tuple(name.removeprefix("test/") for name in METRICS)
 LIMITS = (
     "Everything here was learnt and judged in the environment as it is simulated. What the simulation leaves out, the "

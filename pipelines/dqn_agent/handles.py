@@ -1,7 +1,7 @@
 """What the steps pass on to each other, and how it is stored."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from pipelines.dqn_agent.cards import Card
 from pipelines.dqn_agent.config import EnvironmentConfig
 from pipelines.dqn_agent.ingest import Read
 from pipelines.dqn_agent.score import Scorer
+from pipelines.dqn_agent.train import Learnt
 from shared.data.store import Ref, default_store
 from shared.orchestration.ingested import IngestedTable
 from shared.orchestration.stored import Evidence, Handle, Source, restored, stored_folder
@@ -45,33 +46,32 @@ class Ruled(Handle):
 
 
 class Trained(Handle):
-    """Weights of each seed in a folder, looks at them while they learnt, and the record of the training."""
+    """Weights of each seed in a folder, looks at them while they learnt, and the record of the training.
+
+    selection: mean return of each on development episodes, in the order of the seeds.
+    """
 
     seeds: tuple[int, ...]
     weights: Ref
     curves: Ref
+    selection: tuple[float, ...]
     record: Ref
 
     @classmethod
-    def of(
-        cls,
-        seeds: Sequence[int],
-        weights: Sequence[Mapping[str, Tensor]],
-        curves: pl.DataFrame,
-        record: Mapping[str, Any],
-    ) -> Self:
+    def of(cls, seeds: Sequence[int], learnt: Learnt) -> Self:
         """What was learnt, in the store."""
         store = default_store()
 
         def write(folder: Any) -> None:
-            for seed, each in zip(seeds, weights, strict=True):
+            for seed, each in zip(seeds, learnt.weights, strict=True):
                 save_file({name: value.contiguous() for name, value in each.items()}, folder / _file(seed))
 
         return cls(
             seeds=tuple(seeds),
             weights=stored_folder(write),
-            curves=store.put_frame(curves),
-            record=store.put_json(plain(record)),
+            curves=store.put_frame(learnt.curves),
+            selection=tuple(learnt.selection[seed] for seed in seeds),
+            record=store.put_json(plain(learnt.record)),
         )
 
     def by_seed(self) -> dict[int, dict[str, Tensor]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pipelines.dqn_agent.evidence import LIMITS, METRICS, OUT_OF_SCOPE, QUESTION, EvidenceDocuments
+from pipelines.dqn_agent.evidence import KEPT, LIMITS, METRICS, OUT_OF_SCOPE, QUESTION, EvidenceDocuments
 from pipelines.dqn_agent.score import Scorer
 from shared.publishing.blocks import Value
 from shared.publishing.environment import environment
@@ -78,8 +78,8 @@ def _evaluation(scorer: Scorer, evidence: EvidenceDocuments) -> Iterator[str]:
     )
     (served,) = (one for one in evidence.evaluation["seeds"] if one["selected"])
     yield (
-        f"Served is seed {served['seed']}, the best on {config.num_selection_episodes} development episodes when "
-        f"learning ended; its mean return in the test is {served['return_mean']['value']:.4g}."
+        f"{KEPT[config.kept]} Served is seed {served['seed']}, the best on {config.num_selection_episodes} development "
+        f"episodes; its mean return in the test is {served['return_mean']['value']:.4g}."
     )
 
     yield from (f"Rule {name}: {text}" for name, text in evidence.evaluation["descriptions"].items())

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.dqn_agent.config import AgentConfig
-from pipelines.dqn_agent.evidence import EvidenceDocuments
+from pipelines.dqn_agent.evidence import KEPT, EvidenceDocuments
 from pipelines.dqn_agent.figures import costs_by_term, learning_curve, returns_by_policy
 from pipelines.dqn_agent.playing import NETWORK
 from pipelines.dqn_agent.wording import amount, share, unit_of, with_unit, words
@@ -44,8 +44,8 @@ def seeds_section(config: AgentConfig, evidence: EvidenceDocuments) -> Section:
     )
     curve = Figure(
         learning_curve(evaluation["curve"], unit=unit, rule=readable(best), threshold=solved),
-        f"Mean return of {config.evaluation.num_selection_episodes} greedy development episodes over the steps of a "
-        "seed. Interquartile mean over the seeds with a 95 % interval; the last points chose the seed that is served.",
+        f"Mean return of {config.evaluation.num_curve_episodes} greedy development episodes over the steps of a seed. "
+        f"Interquartile mean over the seeds with a 95 % interval. {KEPT[config.evaluation.kept]}",
         "Learning curve of all seeds beside the best rule",
         wide=True,
     )

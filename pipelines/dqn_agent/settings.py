@@ -9,7 +9,7 @@ from pipelines.dqn_agent.environments.register import ATARI, INVENTORY, MAINTENA
 
 _FULL: dict[str, dict[str, Any]] = {
     "CartPole-v0": {"evaluation.solved_at": 195},
-    "CartPole-v1": {"learning.steps": 50_000, "learning.num_steps": 1, "learning.target_share": 0.02},
+    "CartPole-v1": {"learning.steps": 40_000},
     "LunarLander-v3": {
         "learning.steps": 250_000,
         "learning.steps_per_update": 4,
@@ -29,7 +29,7 @@ _ATARI = {
     "exploration.last": 0.01,
     "exploration.over": 0.1,
 }
-_QUICK_STEPS = 40_000
+_QUICK_STEPS, _QUICK_STEPS_PER_UPDATE = 40_000, 3
 
 
 def known_settings(env_id: str, preset: str) -> dict[str, Any]:
@@ -40,5 +40,6 @@ def known_settings(env_id: str, preset: str) -> dict[str, Any]:
     if preset == "quick" and "learning.steps" in found:
         found["learning.steps"] = min(found["learning.steps"], _QUICK_STEPS)
         found["learning.capacity"] = min(found.get("learning.capacity", _QUICK_STEPS), _QUICK_STEPS)
+        found.setdefault("learning.steps_per_update", _QUICK_STEPS_PER_UPDATE)
         found.pop("learning.starts", None)
     return found

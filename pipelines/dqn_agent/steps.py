@@ -83,7 +83,7 @@ def rules(ingested: Ingested, config: AgentConfig) -> Ruled:
 
 def learnt(config: AgentConfig) -> AgentConfig:
     """What weights and curves depend on; all else is as by default, so that changing it does not train again."""
-    looks = ("num_selection_episodes", "num_curve_episodes", "curve_points")
+    looks = ("num_selection_episodes", "num_curve_episodes", "curve_points", "kept")
     evaluation = EvaluationConfig(**{name: getattr(config.evaluation, name) for name in looks})
     sections = ("seed", "num_seeds", "environment", "network", "learning", "exploration")
     return AgentConfig(evaluation=evaluation, **{name: getattr(config, name) for name in sections})
@@ -96,18 +96,18 @@ def train(ingested: Ingested, config: AgentConfig) -> Trained:
     folder = checkpoint_folder()
     assert folder is not None, "learning is a step that can be gone on with"
     found = learn(ingested.card, config, seeds, folder, current_run().bar())
-    return Trained.of(seeds, found.weights, found.curves, found.record)
+    return Trained.of(seeds, found)
 
 
 @step()
 def evaluate(ingested: Ingested, ruled: Ruled, trained: Trained, config: AgentConfig) -> Judged:
     """All numbers, from test episodes that every network and every rule played; one network is served.
 
-    It is the one that did best on development episodes when learning ended.
+    It is the one that did best on development episodes.
     """
     card, store = ingested.card, default_store()
     curves, rules_played = store.frame(trained.curves), store.frame(ruled.episodes)
-    selection = _selection(curves)
+    selection = dict(zip(trained.seeds, trained.selection, strict=True))
     best = max(selection, key=selection.__getitem__)
     networks: dict[int, Episodes] = {}
     recorder = Recorder(card)
@@ -192,12 +192,6 @@ def assemble(
             },
         )
         return default_store().put_tree(folder)
-
-
-def _selection(curves: pl.DataFrame) -> dict[int, float]:
-    """Mean return on development episodes of each seed when its learning ended."""
-    last = curves.sort("steps").group_by("seed", maintain_order=True).last()
-    return dict(zip(last["seed"].to_list(), last["return_mean"].to_list(), strict=True))
 
 
 def _all_episodes(networks: Mapping[int, Episodes], rules: pl.DataFrame, card: Card) -> pl.DataFrame:

@@ -7,6 +7,7 @@ random numbers go on as they were, but the episodes that were running are droppe
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -45,10 +46,12 @@ _DEFAULT_DISCOUNT = 0.99
 @dataclass(frozen=True, slots=True, eq=False)
 class Learnt:
     """Networks of all seeds. weights: of each seed, in their order, as `rebuilt` takes them. curves: seed, steps,
-    return_mean: of greedy development episodes after so many steps. record: how learning went, plain values."""
+    return_mean: of greedy development episodes after so many steps. selection: mean return of the kept network of each
+    seed on more such episodes. record: how learning went, plain values."""
 
     weights: tuple[dict[str, Tensor], ...]
     curves: pl.DataFrame
+    selection: dict[int, float]
     record: dict[str, Any]
 
 
@@ -150,6 +153,7 @@ class _Run:
         self.learner = _learner(card, config, seeds, self.steppers)
         torch.set_num_threads(_num_threads(self.learner))
         self.curve: list[dict[str, float]] = []
+        self.kept: list[dict[str, Any]] = [{"return_mean": -math.inf} for _ in seeds]
         self.seconds = self.seconds_judging = 0.0
         self.resumed_from: int | None = None
         self._resume()
@@ -169,17 +173,24 @@ class _Run:
             self._save()
         finally:
             self.progress.close()
-        places = range(len(self.seeds))
         return Learnt(
-            weights=tuple(
-                {name: value.cpu() for name, value in of_seed(self.learner.network, place).items()}
-                for place in places
-            ),
+            weights=tuple(one["weights"] for one in self.kept),
             curves=pl.DataFrame(
                 self.curve, schema={"seed": pl.Int64, "steps": pl.Int64, "return_mean": pl.Float64}
             ),
+            selection=self._selection(),
             record=self._record(),
         )
+
+    def _selection(self) -> dict[int, float]:
+        evaluation, environment = self.config.evaluation, self.config.environment
+        seed = seed_of(self.config.seed, Purpose.DEVELOPMENT)
+        found = {}
+        for of, one in zip(self.seeds, self.kept, strict=True):
+            act = greedy(rebuilt(self.card, self.config, one["weights"]), 0)
+            played = play(act, self.card, environment, evaluation.num_selection_episodes, seed)
+            found[of] = float(played.returns.mean())
+        return found
 
     def _goals(self) -> list[int]:
         total, points = self.config.learning.steps, self.config.evaluation.curve_points
@@ -210,15 +221,19 @@ class _Run:
         self.seconds += time.monotonic() - last
 
     def _look(self) -> None:
-        """Development episodes of each seed; they decide nothing while it learns."""
+        """Development episodes of each seed, and whether its network is the one to keep so far."""
         start, evaluation = time.monotonic(), self.config.evaluation
-        last = self.learner.counts.steps >= self.config.learning.steps
-        num = evaluation.num_selection_episodes if last else evaluation.num_curve_episodes
+        num = evaluation.num_curve_episodes
         seed = seed_of(self.config.seed, Purpose.DEVELOPMENT)
         for place, of in enumerate(self.seeds):
             played = play(greedy(self.learner.network, place), self.card, self.config.environment, num, seed)
             steps = min(self.learner.counts.steps, self.config.learning.steps)
-            self.curve.append({"seed": of, "steps": steps, "return_mean": float(played.returns.mean())})
+            mean = float(played.returns.mean())
+            self.curve.append({"seed": of, "steps": steps, "return_mean": mean})
+            # of equals the later one has seen more
+            if evaluation.kept == "last" or not mean < self.kept[place]["return_mean"]:
+                weights = {name: value.cpu() for name, value in of_seed(self.learner.network, place).items()}
+                self.kept[place] = {"return_mean": mean, "steps": steps, "weights": weights}
         self.seconds_judging += time.monotonic() - start
 
     def _resume(self) -> None:
@@ -226,7 +241,7 @@ class _Run:
         if payload is None:
             return
         state = decode(payload)
-        self.curve, self.seconds = state["curve"], state["seconds"]
+        self.curve, self.kept, self.seconds = state["curve"], state["kept"], state["seconds"]
         self.seconds_judging, self.resumed_from = state["seconds_judging"], state["step"]
         if not self.learner.restore(state["learner"]):
             self.checkpoints.note(
@@ -241,6 +256,7 @@ class _Run:
                 "step": self.learner.counts.steps,
                 "learner": self.learner.state(),
                 "curve": self.curve,
+                "kept": self.kept,
                 "seconds": self.seconds,
                 "seconds_judging": self.seconds_judging,
             }
@@ -258,6 +274,7 @@ class _Run:
             "device": str(learner.device),
             "threads": torch.get_num_threads(),
             "peak_memory_bytes": peak_memory_bytes(learner.device),
+            "kept_steps": {str(of): one["steps"] for of, one in zip(self.seeds, self.kept, strict=True)},
             "resumed_from_step": self.resumed_from,
             "notes": list(self.checkpoints.notes),
         }
@@ -296,7 +313,8 @@ def _fingerprint(card: Card, config: AgentConfig, seeds: Sequence[int]) -> str:
         "format": _FORMAT,
         "card": card.model_dump(mode="json"),
         "config": config.model_dump(
-            mode="json", exclude={"preset": True, "explanation": True, "learning": {"checkpoint_every_seconds"}}
+            mode="json",
+            exclude={"preset": True, "explanation": True, "learning": {"checkpoint_every_seconds"}},
         ),
         "seeds": list(seeds),
     }

@@ -89,16 +89,18 @@ def test_guide_names_the_same_package_contracts_and_headline_as_its_catalogue_en
 
 
 def test_code_of_the_guide_is_in_the_house_style(ninth):
-    package = ninth / "pipelines" / NAME
+    ruff = Path(sys.executable).parent / "ruff"
+    here = 'lint.isort.known-first-party=["apps", "pipelines", "shared"]'
+    options = (
+        "--no-cache",
+        "--config",
+        ROOT / "pyproject.toml",
+        "--config",
+        here,
+        ninth / "pipelines" / NAME,
+    )
     for command in (("check",), ("format", "--check")):
-        script = [
-            Path(sys.executable).parent / "ruff",
-            *command,
-            "--no-cache",
-            "--config",
-            ROOT / "pyproject.toml",
-        ]
-        result = subprocess.run([*script, package], capture_output=True, text=True, check=False)
+        result = subprocess.run([ruff, *command, *options], capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout
 
 

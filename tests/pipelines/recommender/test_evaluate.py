@@ -10,8 +10,9 @@ import torch
 from pipelines.recommender import evaluate as protocol
 from pipelines.recommender import steps
 from pipelines.recommender.config import RecommenderConfig
-from pipelines.recommender.evaluate import Tested, evaluation_document, fold_in_loss, run_test, user_table
+from pipelines.recommender.evaluate import Tested as Ranked
 from pipelines.recommender.evaluate import TestPart as Part
+from pipelines.recommender.evaluate import evaluation_document, fold_in_loss, run_test, user_table
 from pipelines.recommender.features import Catalogue
 from pipelines.recommender.linear import Popularity
 from shared.errors import RequestError
@@ -25,7 +26,7 @@ def part(world):
     return Part.of(world.catalogue, world.before, world.test, world.config)
 
 
-def means(tested: Tested) -> dict[str, float]:
+def means(tested: Ranked) -> dict[str, float]:
     return {name: float(values.mean()) for name, values in tested.per_user.items()}
 
 
@@ -107,7 +108,7 @@ def test_trained_and_folded_in_users_differ_only_where_vectors_do(world, part):
     assert loss["users"] == len(part.index)
 
 
-def fake(part: Part, ndcg: np.ndarray) -> Tested:
+def fake(part: Part, ndcg: np.ndarray) -> Ranked:
     """A model of which only NDCG@20 is known; the rest follows it."""
     names = (
         *METRICS,
@@ -118,7 +119,7 @@ def fake(part: Part, ndcg: np.ndarray) -> Tested:
         "long_tail_share",
     )
     shown = torch.arange(20).repeat(len(part.index), 1)
-    return Tested(dict.fromkeys(names, ndcg), shown, 0.1)
+    return Ranked(dict.fromkeys(names, ndcg), shown, 0.1)
 
 
 def documented(tested, part, world, served, selection=None, config: RecommenderConfig | None = None):
