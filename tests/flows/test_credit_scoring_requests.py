@@ -136,7 +136,7 @@ def test_failure_that_nobody_expected_is_one_line_and_exit_code_1(fieldwork, tin
     def broken(*_arguments, **_options):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(flow, "train", broken)
+    monkeypatch.setattr(flow, "run", broken)
     outcome = fieldwork(*tiny, "--quiet")
     assert outcome.exit_code == 1
     assert outcome.stderr == (

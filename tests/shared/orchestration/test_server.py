@@ -58,13 +58,13 @@ class Started:
         self.processes: list[subprocess.Popen[bytes]] = []
         start = server._start
 
-        def recorded(*arguments):
+        def recorded(here, port, log, scheduling):
             if command is None:
-                process = start(*arguments)
+                process = start(here, port, log, scheduling)
             else:
-                with open(arguments[-1], "wb") as log:
+                with open(log, "wb") as output:
                     process = subprocess.Popen(
-                        [sys.executable, "-c", command], stdout=log, stderr=log, start_new_session=True
+                        [sys.executable, "-c", command], stdout=output, stderr=output, start_new_session=True
                     )
             self.processes.append(process)
             return process
@@ -230,7 +230,7 @@ def test_second_server_is_not_started_before_the_first_has_created_the_database(
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     gate, events = tmp_path / "gate", []
 
-    def start(here, port, log):
+    def start(here, port, log, scheduling):
         events.append("started")
         code = HEALTH.format(gate=str(gate), port=port)
         return subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
