@@ -17,6 +17,7 @@ from apps.cli.summary import Outcome, overview, show_summary
 from pipelines import catalogue
 from shared.errors import RequestError, Stopped
 from shared.orchestration.server import local_server
+from shared.orchestration.together import follow, follows, leading, several
 
 
 class Preset(StrEnum):
@@ -64,16 +65,20 @@ def run(
         raise RequestError("Expected either one PIPELINE or --all. `fieldwork list` shows the pipelines.")
     if all_pipelines and (settings or data != "synthetic"):
         raise RequestError("Expected --data and --set with one PIPELINE: they mean something else in each.")
+    if all_pipelines and several():
+        raise RequestError("Expected one PIPELINE under torchrun. Received --all: start them one by one.")
     target = JsonTarget(json_target)
     request = RunRequest(preset.value, data, parse_overrides(settings or ()), not no_cache, quiet, debug)
-    if pipeline is not None:
+    if follows():
+        follow()
+    elif pipeline is not None:
         _run_one(catalogue.find(pipeline), request, target)
     else:
         _run_all(request, target)
 
 
 def _run_one(pipeline: catalogue.Pipeline, request: RunRequest, target: JsonTarget) -> None:
-    with target.reserved(), local_server():
+    with leading(), target.reserved(), local_server():
         summary = _execute(pipeline, request)
         if not request.quiet:
             show_summary(console(), summary)

@@ -28,6 +28,7 @@ from shared.orchestration.bundled import stored_bundle
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
 from shared.orchestration.stored import Evidence, Source, identified, stored_folder
+from shared.orchestration.together import together
 from shared.publishing.plain import plain
 
 MIN_ROWS = 100
@@ -110,6 +111,7 @@ def _divide(
 
 
 @step()
+@together
 def train(ingested: Ingested, divided: Divided, config: CreditConfig) -> Fitted:
     """Fit features and network on training, epoch and calibration on validation."""
     store = default_store()

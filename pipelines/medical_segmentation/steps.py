@@ -40,6 +40,7 @@ from shared.orchestration.bundled import stored_bundle
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
 from shared.orchestration.stored import Evidence, Source, identified
+from shared.orchestration.together import together
 from shared.publishing.plain import plain
 
 
@@ -91,6 +92,7 @@ def _method(cases: Cases, division: Division) -> str:
 
 
 @step()
+@together
 def train_fold(ingested: Ingested, divided: Divided, number: int, config: MedicalConfig) -> FittedFold:
     """Fit network, calibration and baselines without the test patients of one fold, then judge those."""
     task, division = task_of(config), divided.opened()
@@ -116,6 +118,7 @@ def _tested(ingested: Ingested, cases: Cases, fold: Fold, config: MedicalConfig)
 
 
 @step()
+@together
 def train(ingested: Ingested, divided: Divided, folds: Sequence[FittedFold], config: MedicalConfig) -> Served:
     """The network that is served: fitted to all cases, or where a test part is given to the others alone."""
     if divided.is_given:

@@ -8,7 +8,10 @@ pay.
 import atexit
 import importlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -16,6 +19,13 @@ from torch import Tensor, nn
 
 from shared.training.rng import RandomState
 from shared.training.row_adam import sparse_gradient
+
+
+# A process may wait for the lead's next training for as long as the lead does something else. torchrun ends those
+# that wait for a process which is gone.
+_PATIENCE = timedelta(days=7)
+
+_alone: ContextVar[bool] = ContextVar("fieldwork_alone", default=False)
 
 
 class Group:
@@ -80,6 +90,12 @@ class Group:
             dist.all_reduce(values)
         return values
 
+    def from_lead(self, value: bool) -> bool:
+        """The lead's value, everywhere."""
+        shared = torch.tensor(int(value), device=self.device)
+        self.align([shared])
+        return bool(shared)
+
     def largest(self, value: int) -> int:
         if self.world == 1:
             return value
@@ -115,9 +131,24 @@ class Group:
         return gathered
 
 
+def num_started() -> int:
+    """How many processes torchrun started for this run; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
+@contextmanager
+def alone(apart: bool = True) -> Iterator[None]:
+    """Inside, this process trains by itself, whatever torchrun has started; with False again with the others."""
+    token = _alone.set(apart)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
+
+
 def join_group(device: torch.device) -> Group:
     """The group that torchrun started this process in, or a group of one."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
+    if num_started() == 1 or _alone.get():
         return Group(device)
     if not dist.is_initialized():
         if device.type == "cuda":
@@ -125,6 +156,6 @@ def join_group(device: torch.device) -> Group:
         # The first optimiser step imports this module, whose default arguments are the group of that moment. They
         # would keep the group's threads beyond its destruction: 4 of 12 runs aborted at their end (2026-11).
         importlib.import_module("torch.distributed.nn.functional")
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
         atexit.register(dist.destroy_process_group)
     return Group(device, dist.get_rank(), dist.get_world_size())

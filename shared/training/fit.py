@@ -86,7 +86,8 @@ def fit(
     `checkpoint_dir` the run saves itself there, on SIGTERM and SIGINT too, and continues from there; when it
     had finished, the result comes back at once. Without it a signal ends the process as usual. On one CPU the
     resumed run equals the uninterrupted one bit for bit. Python's, numpy's and torch's global generators are
-    seeded with `settings.seed` at the start. Under torchrun all processes call this alike.
+    seeded with `settings.seed` at the start. Under torchrun all processes call this alike, except that checkpoints
+    are the lead's: the others need no `checkpoint_dir`.
 
     Raises RequestError for a wrong request, FieldworkError when training diverges or the state cannot be
     saved on stopping, Stopped after a signal or `stop.request(...)`.
@@ -101,14 +102,15 @@ def fit(
     with ExitStack() as stack:
         stack.enter_context(process_wide(settings, runtime))
         checkpoints = None
-        if checkpoint_dir is not None:
+        saves = group.from_lead(checkpoint_dir is not None)
+        if checkpoint_dir is not None and group.leads:
             fingerprint = run_fingerprint(model, data, settings)
             checkpoints = Checkpoints(Path(checkpoint_dir), fingerprint, settings.keep_last)
-            if group.leads:
-                stack.enter_context(checkpoints.locked())
+            stack.enter_context(checkpoints.locked())
+        if saves:
             stack.enter_context(catch_signals(flag))
         shown = progress if progress is not None and group.leads else SilentProgress()
-        outside = Outside(validate, checkpoints, shown, flag)
+        outside = Outside(validate, saves, checkpoints, shown, flag)
         return _run(Loop(model, data, settings, runtime, group, outside), loss)
 
 
@@ -135,7 +137,7 @@ def training_record(results: list[FitResult]) -> dict[str, Any]:
 def _run(loop: Loop, loss: Loss) -> FitResult:
     settings, group, outside = loop.settings, loop.group, loop.outside
     rng.seed_all(settings.seed + group.rank)
-    payload = outside.checkpoints.load() if outside.checkpoints is not None and group.leads else None
+    payload = None if outside.checkpoints is None else outside.checkpoints.load()
     payload = group.share(payload)
     content = None if payload is None else decode(payload)
     resumed_from_step = None if content is None else content["step"]
@@ -191,8 +193,7 @@ def _train(loop: Loop, first_step: int) -> None:
         loop.run()
         loop.save()  # the run is complete in memory: a failure to save is a note, not an error
     except StopNow:
-        folder = None if outside.checkpoints is None else outside.checkpoints.folder
-        if folder is None:
+        if not outside.saves:
             raise Stopped(
                 f"Stopped at step {loop.state.step}, nothing saved. Give a checkpoint folder to continue."
             ) from None
@@ -201,9 +202,10 @@ def _train(loop: Loop, first_step: int) -> None:
             raise FieldworkError(
                 f"Stopped at step {loop.state.step}, but the state was not saved: {problem}"
             ) from None
+        place = "by the first process" if outside.checkpoints is None else f"in {outside.checkpoints.folder}"
         raise Stopped(
             f"Stopped by {outside.flag.reason or 'another process'} at step {loop.state.step}, "
-            f"saved in {folder}. The same command continues."
+            f"saved {place}. The same command continues."
         ) from None
     finally:
         outside.progress.close()

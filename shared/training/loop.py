@@ -40,9 +40,10 @@ class StopNow(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What a run talks to."""
+    """What a run talks to. Whether it saves itself is the same everywhere; `checkpoints` are the lead's alone."""
 
     validate: Validate | None
+    saves: bool
     checkpoints: Checkpoints | None
     progress: Progress
     flag: StopFlag
@@ -260,13 +261,13 @@ class Loop:
 
     def save(self) -> str:
         """Write a checkpoint; the reason when it could not be written, which is no reason to lose the run."""
-        if self.outside.checkpoints is None:
+        if not self.outside.saves:
             return ""
         self._collect_losses()  # a state that has diverged is not saved
         self._tick(updating=True)
         content = self.snapshot()
         problem = ""
-        if self.group.leads:
+        if self.outside.checkpoints is not None:
             try:
                 self.outside.checkpoints.save(content)
             except FieldworkError as error:
@@ -307,7 +308,7 @@ class Loop:
             rng.seed_all(self.settings.seed + self.state.step * self.group.world + self.group.rank)
 
     def _plan_save(self, now: float) -> None:
-        pause = math.inf if self.outside.checkpoints is None else self.settings.checkpoint_every_seconds
+        pause = self.settings.checkpoint_every_seconds if self.outside.saves else math.inf
         self._save_at = now + pause
 
     def _report(self, now: float) -> None:

@@ -7,9 +7,9 @@ Learning: CartPole-v1, a network of 120 and 84 units, batches of 128, an update 
 environments, 10,000 remembered transitions, a target renewed every 500 steps, plain DQN without any switch; counted
 from the first update on, and only steps that are lived through: the dummy step that begins an episode is none. The
 bare loop is written for this one case; the pipeline learns with one seed and with `--seeds` seeds as one batched
-network, whose steps count together. Frames: Pong from pixels, a short run, without a bare loop beside it. Simulators:
-worlds stepped at once with random actions. Scoring: one decision, many, and reasons, of networks that learnt nothing,
-as weights change no speed.
+network, whose steps count together, and each also in 100 environments with 10 times the updates between their steps.
+Frames: Pong from pixels, a short run, without a bare loop beside it. Simulators: worlds stepped at once with random
+actions. Scoring: one decision, many, and reasons, of networks that learnt nothing, as weights change no speed.
 
 Contenders alternate, in a new order each round; the ratio is to the first of them in the same round. On a busy
 machine --cpu-time with one thread counts the time that the process got. Prints Markdown, median (smallest to largest),
@@ -48,6 +48,8 @@ from tests.benchmarks.recommender import Measured
 CARTPOLE, PONG = "CartPole-v1", "ALE/Pong-v5"
 STARTS, BATCH_SIZE, CAPACITY, STEPS_PER_UPDATE, TARGET_EVERY, NUM_ENVS = 1_000, 128, 10_000, 10, 500, 10
 DISCOUNT, LEARNING_RATE, FIRST, LAST, OVER = 0.99, 2.5e-4, 1.0, 0.05, 0.5
+# As many updates to a step: after a step of these environments come so many more updates.
+MANY_ENVS = 100
 FRAME_STEPS, NUM_WORLDS, WORLD_STEPS = 2_000, (1, 64, 1024), 200
 NUM_DECIDED, NUM_EXPLAINED, NUM_REQUESTS = 20_000, 500, 300
 
@@ -139,9 +141,9 @@ def bare_update(
     optimiser.step()
 
 
-def by_pipeline(env_id: str, total: int, num_seeds: int, clock: Clock) -> tuple[int, float]:
-    """The same with `Learner`, so many seeds side by side."""
-    config = EnvironmentConfig(num_envs=NUM_ENVS)
+def by_pipeline(env_id: str, total: int, num_seeds: int, num_envs: int, clock: Clock) -> tuple[int, float]:
+    """The same with `Learner`, so many seeds side by side, each in so many environments."""
+    config = EnvironmentConfig(num_envs=num_envs)
     learning = LearningConfig(
         steps=total,
         starts=STARTS,
@@ -153,10 +155,13 @@ def by_pipeline(env_id: str, total: int, num_seeds: int, clock: Clock) -> tuple[
         learning_rate=LEARNING_RATE,
         last_learning_rate_share=1.0,
         clip_norm=None,
-        target_every=TARGET_EVERY,
+        num_steps=1,
+        priority_power=0.0,
+        target_every=TARGET_EVERY // STEPS_PER_UPDATE,
+        target_share=1.0,
     )
     learner = Learner(
-        [Stepper(make_vector(env_id, NUM_ENVS, config)) for _ in range(num_seeds)],
+        [Stepper(make_vector(env_id, num_envs, config)) for _ in range(num_seeds)],
         range(num_seeds),
         NetworkConfig(hidden=(120, 84), layer_norm=False),
         learning,
@@ -177,10 +182,13 @@ def learning(options: argparse.Namespace) -> Iterator[Measured]:
     yield from rates(
         {
             "CartPole, bare loop, one seed": partial(bare_loop, total),
-            "CartPole, pipeline, one seed": partial(by_pipeline, CARTPOLE, total, 1),
-            f"CartPole, pipeline, {options.seeds} seeds": partial(
-                by_pipeline, CARTPOLE, total, options.seeds
-            ),
+            **{
+                f"CartPole, pipeline, seeds: {seeds}, environments: {num_envs}": partial(
+                    by_pipeline, CARTPOLE, total, seeds, num_envs
+                )
+                for seeds in (1, options.seeds)
+                for num_envs in (NUM_ENVS, MANY_ENVS)
+            },
         },
         options,
     )
@@ -189,7 +197,9 @@ def learning(options: argparse.Namespace) -> Iterator[Measured]:
 def frames(options: argparse.Namespace) -> Iterator[Measured]:
     """Pong from pixels: stacks of four frames of 84 x 84 through the convolutions."""
     total = FRAME_STEPS // (10 if options.quick else 1)
-    yield from rates({"Pong from pixels, pipeline, one seed": partial(by_pipeline, PONG, total, 1)}, options)
+    yield from rates(
+        {"Pong from pixels, pipeline, one seed": partial(by_pipeline, PONG, total, 1, NUM_ENVS)}, options
+    )
 
 
 def simulators(options: argparse.Namespace) -> Iterator[Measured]:
