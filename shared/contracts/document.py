@@ -53,9 +53,7 @@ def read_document(path: Path, what: str = "contract") -> dict[str, Any]:
             raise RequestError(f"{path}: Expected a {what} of at most {MAX_CONTRACT_BYTES} bytes.")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise RequestError(
-            f"Expected a readable UTF-8 {what} file at {path}. Received: {error}."
-        ) from error
+        raise RequestError(f"Expected a readable UTF-8 {what} file at {path}. Received: {error}.") from error
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
             raise RequestError(f"{path}: Expected no YAML anchors. Write repeated values out.")
