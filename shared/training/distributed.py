@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from shared.training.rng import RandomState
 from shared.training.row_adam import sparse_gradient
 
-
 # A process may wait for the lead's next training for as long as the lead does something else. torchrun ends those
 # that wait for a process which is gone.
 _PATIENCE = timedelta(days=7)

@@ -96,6 +96,9 @@ class Loop:
             self._average.give([each for each in self.model.parameters() if each.requires_grad])
         for parameter in self.model.parameters():
             parameter.grad = None
+        self.group.align(
+            list(self.model.buffers())
+        )  # until here each process keeps statistics of its own rows
         self.model.eval()
 
     def _train_epoch(self) -> bool:

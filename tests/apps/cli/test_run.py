@@ -216,6 +216,15 @@ def test_all_says_which_of_how_many_pipelines_runs(invoke, flows):
     assert "[2/2] other_pipeline: preset quick" in shown
 
 
+def test_all_is_refused_under_torchrun(invoke, flows, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = invoke("run", "--all")
+    assert result.exit_code == 2
+    assert "torchrun" in result.stderr
+    assert not any(flow.calls for flow in flows.values())
+
+
 def test_quiet_run_of_all_prints_nothing_and_still_writes_the_page(invoke, flows):
     result = invoke("run", "--all", "--quiet")
     assert (result.exit_code, result.output) == (0, "")
