@@ -43,7 +43,9 @@ def unreadable_tables(header: bytes, accented: pl.Expr, **more: Writer) -> pytes
     """
 
     def in_latin_1(folder: Path, table: pl.DataFrame) -> Path:
-        (folder / "own.csv").write_bytes(table.with_columns(accented).write_csv().encode("latin-1"))
+        (folder / "own.csv").write_bytes(
+            table.with_columns(accented).write_csv().encode("latin-1", errors="replace")
+        )
         return folder / "own.csv"
 
     cases = _UNREADABLE | {"header-only": written(header + b"\n"), "latin-1": in_latin_1} | more

@@ -73,9 +73,9 @@ def test_results_are_those_of_the_episodes(first_run, episodes):
 def test_served_is_the_seed_that_did_best_in_development(first_run):
     curves = first_run.frame(first_run.result("train")["curves"])
     assert curves.group_by("seed").len()["len"].to_list() == [3] * SEEDS
-    last = curves.filter(pl.col("steps") == pl.col("steps").max())
-    best = last.sort("return_mean")["seed"][-1]
-    assert first_run.result("evaluate")["served_seed"] == best
+    selection = first_run.result("train")["selection"]
+    assert len(selection) == SEEDS
+    assert first_run.result("evaluate")["served_seed"] == selection.index(max(selection))
 
 
 def test_timeline_has_the_network_and_every_rule_step_by_step(first_run):

@@ -102,8 +102,10 @@ def test_wrong_request_ends_both_processes_with_its_message(credit):
     fieldwork, _ = credit
     result = torchrun(fieldwork, "run", "credit_scoring", "--quiet", "--data", "/nowhere/applications.csv")
     assert result.returncode != 0
-    assert "/nowhere/applications.csv" in result.stderr
-    assert "Traceback" not in result.stderr.split("torch.distributed")[0]
+    assert "Received '/nowhere/applications.csv'" in result.stderr
+    assert (
+        "exitcode  : 2" in result.stderr
+    )  # of the first process, as torchrun tells it; the other ended well
 
 
 def test_u_nets_of_all_folds_are_trained_by_two_processes_and_are_the_same_in_both(

@@ -47,7 +47,8 @@ def test_contributions_sum_to_the_advantage_less_its_mean_over_the_background(ra
     values, rows = scorer.values(seen), np.arange(len(seen))
     advantage = values[rows, pairs[:, 0]] - values[rows, pairs[:, 1]]
     np.testing.assert_allclose(found.output, advantage, atol=1e-5)
-    np.testing.assert_allclose(found.values.sum(1), advantage - found.base_value, atol=1e-5)
+    # single precision: a normalised layer whose units hardly differ makes the last digits larger
+    np.testing.assert_allclose(found.values.sum(1), advantage - found.base_value, atol=1e-5, rtol=1e-4)
 
 
 def test_the_advantage_is_in_the_unit_of_the_reward(explainer):

@@ -113,8 +113,13 @@ def test_second_interrupt_does_not_wait():
 
 
 def test_without_a_checkpoint_folder_signals_keep_their_meaning(problem):
-    with pytest.raises(KeyboardInterrupt):
-        fit(problem.network(), signalling_loss(problem, signal.SIGINT, {3}), problem.data(), SETTINGS)
+    # what a shell starts in the background inherits a SIGINT that is ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(problem.network(), signalling_loss(problem, signal.SIGINT, {3}), problem.data(), SETTINGS)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_sigterm_from_outside_ends_the_process_with_the_resumable_exit_code(tmp_path):
