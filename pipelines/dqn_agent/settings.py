@@ -29,7 +29,7 @@ _ATARI = {
     "exploration.last": 0.01,
     "exploration.over": 0.1,
 }
-_QUICK_STEPS, _QUICK_STEPS_PER_UPDATE = 40_000, 3
+_QUICK_STEPS, _QUICK_STEPS_PER_UPDATE = 30_000, 5
 
 
 def known_settings(env_id: str, preset: str) -> dict[str, Any]:
