@@ -2,16 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
+
+from shared.orchestration.overrides import Section
 
 _Width = Annotated[int, Field(ge=1, le=8192)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class EnvironmentConfig(_Section):
+class EnvironmentConfig(Section):
     """How environments are stepped."""
 
     num_envs: int = Field(
@@ -31,7 +29,7 @@ class EnvironmentConfig(_Section):
     frame_stack: int = Field(4, ge=1, le=16, description="frames that the network sees at once, for images")
 
 
-class NetworkConfig(_Section):
+class NetworkConfig(Section):
     """The Q-network."""
 
     hidden: tuple[_Width, ...] = Field(
@@ -62,7 +60,7 @@ class NetworkConfig(_Section):
         return self
 
 
-class LearningConfig(_Section):
+class LearningConfig(Section):
     """How the network learns from what was lived through."""
 
     steps: int = Field(50_000, ge=100, le=1_000_000_000, description="environment steps of each seed")
@@ -108,7 +106,7 @@ class LearningConfig(_Section):
     checkpoint_every_seconds: float = Field(60.0, gt=0, description="between checkpoints")
 
 
-class ExplorationConfig(_Section):
+class ExplorationConfig(Section):
     """How often an action is random, without noisy layers."""
 
     first: float = Field(1.0, ge=0, le=1, description="share of random actions at the start")
@@ -116,7 +114,7 @@ class ExplorationConfig(_Section):
     over: float = Field(0.3, gt=0, le=1, description="share of the steps over which it falls")
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """How policies are judged: greedily, in environments of their own."""
 
     num_episodes: int = Field(
@@ -145,13 +143,13 @@ class EvaluationConfig(_Section):
     )
 
 
-class ExplanationConfig(_Section):
+class ExplanationConfig(Section):
     """How decisions are explained."""
 
     num_checked: int = Field(
         200, ge=20, le=100_000, description="visited states on which explanations are checked"
     )
-    steps: int = Field(
+    num_steps: int = Field(
         32, ge=4, le=512, description="steps of integrated gradients, doubled where they do not add up"
     )
     map_features: tuple[str, str] | None = Field(
@@ -160,7 +158,7 @@ class ExplanationConfig(_Section):
     film_steps: int = Field(300, ge=10, le=5000, description="steps of the episode that the report shows")
 
 
-class AgentConfig(_Section):
+class AgentConfig(Section):
     """The whole pipeline. `seed` decides every random choice."""
 
     preset: str = "quick"

@@ -154,7 +154,7 @@ class Explainer:
 
         Steps are doubled where what they divide does not add up.
         """
-        rows, size, num_steps = len(seen), len(self.background), self.scorer.config.explanation.steps
+        rows, size, num_steps = len(seen), len(self.background), self.scorer.config.explanation.num_steps
         here = seen.repeat_interleave(size, 0)
         there = torch.cat([self.background.repeat(rows, 1), here[:, -2:]], 1)
         found = integrated_gradients(

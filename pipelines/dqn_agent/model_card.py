@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pipelines.dqn_agent.evidence import KEPT, LIMITS, METRICS, OUT_OF_SCOPE, QUESTION, EvidenceDocuments
 from pipelines.dqn_agent.score import Scorer
 from shared.publishing.blocks import Value
-from shared.publishing.environment import environment
 from shared.publishing.model_card import CardFacts, model_card
 from shared.publishing.summary import RunSummary
 
@@ -32,8 +31,6 @@ def run_model_card(scorer: Scorer, summary: RunSummary, evidence: EvidenceDocume
                 "The reward says whose costs count. Who bears a cost that is not in it was not asked.",
             ],
             limits=list(LIMITS),
-            environment=environment(),
-            reproduce=f"fieldwork run dqn_agent --preset {summary.preset} --data {summary.source}",
         ),
         summary,
         METRICS,

@@ -6,11 +6,13 @@ import numpy as np
 import polars as pl
 
 from pipelines.dqn_agent.cards import Card
+from pipelines.dqn_agent.config import EnvironmentConfig
 from pipelines.dqn_agent.environments.rules import RandomRule
 from pipelines.dqn_agent.play import Act, Episodes, Trace, play
 from pipelines.dqn_agent.score import Scorer
 from pipelines.dqn_agent.seeds import Purpose, seed_of
 from pipelines.dqn_agent.visited import Recorder, Visited
+from shared.errors import RequestError
 
 NETWORK = "network"
 # An episode of Atari takes minutes, and a few of them show what is usual.
@@ -25,6 +27,15 @@ def seen_by(recorder: Recorder, act: Act) -> Act:
         return act(observations)
 
     return noting
+
+
+def require_registered(card: Card, config: EnvironmentConfig) -> None:
+    """Raises RequestError for an environment that only a module of the user's registers: nothing here imports one."""
+    if config.module is not None:
+        raise RequestError(
+            f"{card.id}: Expected an environment that comes with Fieldwork or Gymnasium. It is registered by "
+            f"{config.module}, a module that only a run imports: score a table of situations instead."
+        )
 
 
 def visited_in_development(scorer: Scorer) -> Visited:

@@ -13,7 +13,7 @@ from pipelines.dqn_agent.play import play
 from pipelines.dqn_agent.score import Scorer
 from pipelines.dqn_agent.seeds import Purpose, are_apart, seed_of
 from shared.data.store import Ref, default_store
-from shared.orchestration.publish import Published, publish_bundle
+from shared.orchestration.publish import Published, publish_bundle, usual_checks
 from shared.orchestration.step import step
 from shared.publishing.bundle import Bundle
 from shared.publishing.gate import Check
@@ -48,12 +48,9 @@ def publish(
 
 
 def _checks(bundle: Bundle) -> Mapping[str, Check]:
-    explanation = bundle.metrics["explanation"]["attribution"]
-    return {
-        "explanation_faithful": Check(explanation["faithful"], explanation["warning"] or ""),
-        # worlds that come back are the one way in which a test could be known beforehand
-        "leak_audit_clean": Check(are_apart(AgentConfig.model_validate(bundle.config))),
-    }
+    # worlds that come back are the one way in which a test could be known beforehand
+    apart = Check(are_apart(AgentConfig.model_validate(bundle.config)))
+    return usual_checks(bundle) | {"leak_audit_clean": apart}
 
 
 def _history(curves: pl.DataFrame) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from shared.publishing.blocks import (
 )
 from shared.publishing.report import render
 from shared.publishing.run_figures import difference_forest
-from shared.publishing.standard import readable, results_section, run_section
+from shared.publishing.standard import limits_section, readable, results_section, run_section
 from shared.publishing.summary import RunSummary
 
 _TRAINING = {
@@ -59,10 +59,7 @@ def run_report(config: AgentConfig, summary: RunSummary, evidence: EvidenceDocum
         _environment(evidence),
         _training(config, evidence),
         run_section(summary),
-        Section(
-            "Limits and misuse",
-            [Bullets(list(LIMITS)), Paragraph("Not meant for:"), Bullets(list(OUT_OF_SCOPE))],
-        ),
+        limits_section(LIMITS, OUT_OF_SCOPE),
     ]
     return render(
         Report(

@@ -10,7 +10,7 @@ from pipelines.dqn_agent.environments.rules import fit_rules
 from pipelines.dqn_agent.explainer import reasons
 from pipelines.dqn_agent.ingest import is_card
 from pipelines.dqn_agent.play import play
-from pipelines.dqn_agent.playing import NETWORK, seen_by
+from pipelines.dqn_agent.playing import NETWORK, require_registered, seen_by
 from pipelines.dqn_agent.schema import CASE, decisions_contract, observations_contract
 from pipelines.dqn_agent.score import PIPELINE, Scorer
 from pipelines.dqn_agent.seeds import Purpose, seed_of
@@ -21,14 +21,18 @@ from shared.contracts.table import check_table
 from shared.data.identifiers import ids_as_text
 from shared.data.tables import read_table, write_table
 from shared.errors import RequestError
-from shared.monitoring.drift import drift
-from shared.monitoring.profile import ReferenceProfile
-from shared.orchestration.scoring import ScoreSummary, beside, require_input_untouched, written
+from shared.orchestration.scoring import (
+    ScoreSummary,
+    beside,
+    drift_since,
+    published,
+    require_input_untouched,
+    written,
+)
 from shared.publishing.bundle import Bundle
-from shared.publishing.registry import Registry
 
 
-def score_input(input_path: Path, output_path: Path, *, version: str, explain: bool) -> ScoreSummary:
+def score_table(input_path: Path, output_path: Path, *, version: str, explain: bool) -> ScoreSummary:
     """Decisions for a table of situations, or episodes for an environment card (YAML or JSON).
 
     Rows of a table that break the contract go to `<output>.quarantine.parquet`; with `explain`, every decision gets its
@@ -38,10 +42,8 @@ def score_input(input_path: Path, output_path: Path, *, version: str, explain: b
     """
     quarantine = beside(output_path, "quarantine")
     require_input_untouched(input_path, output_path, quarantine)
-    registry = Registry()
-    found = registry.version(PIPELINE, version)
-    bundle = registry.bundle(PIPELINE, found.version)
-    scorer = Scorer.from_bundle(bundle, str(found.version))
+    bundle, number = published(PIPELINE, version)
+    scorer = Scorer.from_bundle(bundle, number)
     if is_card(input_path):
         return _play(scorer, bundle, input_path, output_path)
     return _decide(scorer, bundle, input_path, output_path, explain=explain)
@@ -86,7 +88,7 @@ def _decide(
         output=str(output_path),
         quarantine=written(checked.quarantined, beside(output_path, "quarantine")),
         explanations=None,
-        drift=_drift(scorer, bundle, observations),
+        drift=drift_since(bundle, *watched(scorer, observations)),
     )
 
 
@@ -106,7 +108,7 @@ def _play(scorer: Scorer, bundle: Bundle, input_path: Path, output_path: Path) -
         output=str(output_path),
         quarantine=None,
         explanations=None,
-        drift=_drift(scorer, bundle, apart(recorder.visited().states, num_episodes)),
+        drift=drift_since(bundle, *watched(scorer, apart(recorder.visited().states, num_episodes))),
     )
 
 
@@ -124,11 +126,7 @@ def episodes(scorer: Scorer, recorder: Recorder) -> pl.DataFrame:
     RequestError for an environment that only such a module registers.
     """
     config, card = scorer.config, scorer.card
-    if config.environment.module is not None:
-        raise RequestError(
-            f"{card.id}: Expected an environment that comes with Fieldwork or Gymnasium. It is registered by "
-            f"{config.environment.module}, a module that only a run imports: score a table of situations instead."
-        )
+    require_registered(card, config.environment)
     seed, num_episodes = seed_of(config.seed, Purpose.SCORING), config.evaluation.num_episodes
     acts = {NETWORK: seen_by(recorder, scorer.act)}
     fitted = fit_rules(card.id, config.environment, seed_of(config.seed, Purpose.RULES))
@@ -158,9 +156,3 @@ def _require_same(given: Card, card: Card) -> None:
 
 def _names(card: Card) -> tuple[str, ...]:
     return tuple(feature.name for feature in card.observation)
-
-
-def _drift(scorer: Scorer, bundle: Bundle, observations: np.ndarray) -> dict[str, object]:
-    profile = ReferenceProfile.from_json(bundle.json("profile.json"))
-    report = drift(profile, *watched(scorer, observations))
-    return {"drifted": report.drifted, "columns": list(report.drifted_columns)}

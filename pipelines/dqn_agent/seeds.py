@@ -16,11 +16,15 @@ class Purpose(IntEnum):
     RULES = 2
     TEST = 3
     SCORING = 4
+    LOOKING = 5
 
 
-def seed_of(seed: int, purpose: Purpose) -> int:
-    """The seed of the worlds of one purpose, from 2**30 on and below 2**31, which is as far as Atari's seeds go."""
-    drawn = int(np.random.SeedSequence([seed, purpose]).generate_state(1)[0])
+def seed_of(seed: int, purpose: Purpose, *which: int) -> int:
+    """The seed of the worlds of one purpose, from 2**30 on and below 2**31, which is as far as Atari's seeds go.
+
+    which: one of them, where a purpose has several.
+    """
+    drawn = int(np.random.SeedSequence([seed, purpose, *which]).generate_state(1)[0])
     return _FROM + drawn % _FROM
 
 

@@ -34,14 +34,12 @@ from pipelines.dqn_agent.seeds import Purpose, seed_of
 from pipelines.dqn_agent.train import learn
 from pipelines.dqn_agent.visited import Recorder
 from pipelines.dqn_agent.watched import watched
-from shared.data.files import scratch_folder
-from shared.data.home import home
 from shared.data.store import Ref, default_store
 from shared.monitoring.profile import reference_profile
+from shared.orchestration.bundled import stored_bundle
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
 from shared.orchestration.stored import Evidence, Source, stored_folder
-from shared.publishing.bundle import write_bundle
 from shared.publishing.plain import plain
 
 
@@ -171,27 +169,21 @@ def assemble(
     config: AgentConfig,
 ) -> Ref:
     """Write report, model card and bundle."""
-    with opened(judged) as scorer, scratch_folder(home().cache) as scratch:
+    with opened(judged) as scorer:
         evidence = _evidence(ingested, ruled, trained, judged, shown, explained, varied)
         rows = ingested.counts() | _counts(evidence, config)
         summary = first_summary(ingested.source.name, ingested.contract, rows, evidence, config)
-        profile = reference_profile(*watched(scorer, judged.visited()))
-        folder = scratch / "bundle"
-        write_bundle(
-            folder,
+        return stored_bundle(
             ingested.facts(PIPELINE, preset=config.preset, seed=config.seed),
-            config=config.model_dump(mode="json"),
+            summary,
+            reference_profile(*watched(scorer, judged.visited())),
+            config=config,
             metrics={**evidence.evaluation, "explanation": evidence.explanation},
             tensors=scorer.tensors(),
             features=scorer.save_features,
             model_card=run_model_card(scorer, summary, evidence),
             report_html=run_report(config, summary, evidence),
-            files={
-                "summary.json": summary.model_dump_json(indent=1),
-                "profile.json": profile.model_dump_json(),
-            },
         )
-        return default_store().put_tree(folder)
 
 
 def _all_episodes(networks: Mapping[int, Episodes], rules: pl.DataFrame, card: Card) -> pl.DataFrame:

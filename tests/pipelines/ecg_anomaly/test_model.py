@@ -31,7 +31,7 @@ def test_a_few_steps_of_training_lower_the_loss_on_the_same_beats(kind):
         loss = network.loss(seen)
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     assert losses[-1] < losses[0] - 0.1
 
 
