@@ -29,7 +29,9 @@ _ATARI = {
     "exploration.last": 0.01,
     "exploration.over": 0.1,
 }
-_QUICK_STEPS, _QUICK_STEPS_PER_UPDATE = 30_000, 5
+# Fewer steps and smaller batches, but not fewer updates to a step: with every fifth step only, the shop's networks
+# ended at 1.7 times the costs (development episodes, 2026-11-22).
+_QUICK_STEPS, _QUICK_BATCH_SIZE = 25_000, 64
 
 
 def known_settings(env_id: str, preset: str) -> dict[str, Any]:
@@ -40,6 +42,8 @@ def known_settings(env_id: str, preset: str) -> dict[str, Any]:
     if preset == "quick" and "learning.steps" in found:
         found["learning.steps"] = min(found["learning.steps"], _QUICK_STEPS)
         found["learning.capacity"] = min(found.get("learning.capacity", _QUICK_STEPS), _QUICK_STEPS)
-        found.setdefault("learning.steps_per_update", _QUICK_STEPS_PER_UPDATE)
+        found["learning.batch_size"] = min(
+            found.get("learning.batch_size", _QUICK_BATCH_SIZE), _QUICK_BATCH_SIZE
+        )
         found.pop("learning.starts", None)
     return found
