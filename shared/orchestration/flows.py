@@ -15,6 +15,7 @@ configure_prefect()
 from prefect import flow  # noqa: E402
 
 from shared.orchestration.run import run_flow, timed_score  # noqa: E402
+from shared.orchestration.score_log import logged  # noqa: E402
 from shared.orchestration.scoring import ScoreSummary  # noqa: E402
 from shared.publishing.summary import RunSummary  # noqa: E402
 
@@ -65,12 +66,16 @@ def run_of(
 
 
 def score_of(pipeline: str, score_file: Callable[..., ScoreSummary]) -> ScoreFunction:
-    """`score` of a pipeline: `score_file(input_path, output_path, version=, explain=)` as a flow."""
+    """`score` of a pipeline: `score_file(input_path, output_path, version=, explain=)` as a flow, noted in its log."""
     scoring = flow(name=f"{pipeline}-score", persist_result=False, validate_parameters=False)(score_file)
 
     def score(
         input_path: Path, output_path: Path, *, version: str = "champion", explain: bool = False
     ) -> ScoreSummary:
-        return timed_score(lambda: scoring(input_path, output_path, version=version, explain=explain))
+        return logged(
+            pipeline,
+            input_path,
+            lambda: timed_score(lambda: scoring(input_path, output_path, version=version, explain=explain)),
+        )
 
     return score

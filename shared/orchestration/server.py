@@ -171,6 +171,16 @@ def server_answers() -> bool:
     return url not in _pending or _answers(url)
 
 
+def known_server() -> str | None:
+    """The address of a server that answers now: the one that PREFECT_API_URL names, or one that a command has started
+    for this home and that lives as long as that command; None where there is none."""
+    if url := os.environ.get("PREFECT_API_URL"):
+        return url if _answers(url) else None
+    ports = [log.stem.removeprefix("server-") for log in home().prefect.glob("server-*.log")]
+    urls = [f"http://127.0.0.1:{port}/api" for port in ports if port.isdigit()]
+    return next((url for url in urls if _answers(url)), None)
+
+
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=5):

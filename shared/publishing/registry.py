@@ -26,9 +26,11 @@ from shared.publishing.versions import (
     HEAD_TAG,
     REFERENCE_TAG,
     ModelVersion,
+    TrackedRun,
     find_champions,
     find_model,
     find_pipelines,
+    find_runs,
     find_versions,
     set_champion,
     set_champions,
@@ -96,6 +98,11 @@ class Registry:
             client = self._tracking.client
             names = [pipeline] if pipeline else find_pipelines(client)
             return [version for name in names for version in find_versions(client, name)]
+
+    def runs(self, pipeline: str, most: int = 50) -> Sequence[TrackedRun]:
+        """The latest tracked runs of a pipeline, newest first."""
+        with explained(self._tracking.uri):
+            return find_runs(self._tracking.client, pipeline, most)
 
     def champion(self, pipeline: str) -> ModelVersion | None:
         """The version that scoring uses, or None where nothing was promoted yet."""

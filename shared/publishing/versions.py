@@ -1,7 +1,7 @@
 """Registered versions as MLflow holds them: reading them, and the ordered list of champions beside them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import RequestError
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
     from mlflow.entities.model_registry import RegisteredModel
     from mlflow.tracking import MlflowClient
@@ -56,6 +57,29 @@ def find_versions(client: "MlflowClient", pipeline: str) -> list[ModelVersion]:
             return sorted(found, key=lambda item: item.version, reverse=True)
 
 
+@dataclass(frozen=True, slots=True)
+class TrackedRun:
+    """One tracked run, whether or not its model was registered: when it was logged, UTC, and its final metrics."""
+
+    run_id: str
+    name: str
+    status: str
+    at: datetime
+    preset: str
+    source: str
+    verdict: str
+    metrics: Mapping[str, float]
+
+
+def find_runs(client: "MlflowClient", pipeline: str, most: int) -> list[TrackedRun]:
+    """The latest runs of a pipeline, newest first; none where it never ran."""
+    experiment = client.get_experiment_by_name(pipeline)
+    if experiment is None:
+        return []
+    found = client.search_runs([experiment.experiment_id], max_results=most, order_by=["start_time DESC"])
+    return [_run_from_mlflow(run) for run in found]
+
+
 def find_pipelines(client: "MlflowClient") -> list[str]:
     """Names of all registered models."""
     names: list[str] = []
@@ -99,6 +123,20 @@ def set_champions(client: "MlflowClient", pipeline: str, champions: Sequence[int
 
 def set_champion(client: "MlflowClient", pipeline: str, version: int) -> None:
     client.set_registered_model_alias(pipeline, CHAMPION, str(version))
+
+
+def _run_from_mlflow(run: "MlflowRun") -> TrackedRun:
+    info, tags = run.info, run.data.tags
+    return TrackedRun(
+        run_id=info.run_id,
+        name=info.run_name or "",
+        status=info.status,
+        at=datetime.fromtimestamp(info.start_time / 1000, UTC),
+        preset=tags.get("preset", ""),
+        source=tags.get("source", ""),
+        verdict=tags.get("verdict", ""),
+        metrics=dict(run.data.metrics),
+    )
 
 
 def _from_mlflow(item: "MlflowVersion", model: "RegisteredModel") -> ModelVersion:

@@ -63,6 +63,17 @@ def test_run_is_tracked_with_settings_intervals_baselines_and_curves(registry: R
     assert len(client.get_metric_history(run_id, "train/loss")) == 1199
 
 
+def test_tracked_runs_are_read_back_newest_first(registry: Registry) -> None:
+    assert list(registry.runs("widgets")) == []
+    first = registry.log_run("widgets", summary(), {})
+    second = registry.log_run("widgets", summary().model_copy(update={"preset": "quick"}), {})
+    found = registry.runs("widgets")
+    assert [run.run_id for run in found] == [second, first]
+    assert (found[0].preset, found[0].verdict, found[0].status) == ("quick", "It wins.", "FINISHED")
+    assert found[0].metrics["test/roc_auc"] == 0.8
+    assert [run.run_id for run in registry.runs("widgets", 1)] == [second]
+
+
 def test_first_versions_life_from_challenger_to_champion_and_back(
     registry: Registry, make_bundle: Make
 ) -> None:

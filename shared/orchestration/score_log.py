@@ -1,0 +1,32 @@
+"""What was scored with the models of a pipeline, when, and how it differed from the data of their training."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.contracts.report import ContractBroken
+from shared.data.home import home
+from shared.orchestration.scoring import ScoreSummary
+from shared.publishing.history import History
+
+
+def score_log(pipeline: str) -> History:
+    """The events `score` and `contract` of one pipeline, in the artifacts of this home."""
+    return History(home().artifacts / "scores" / f"{pipeline}.jsonl")
+
+
+def logged(pipeline: str, input_path: Path, score: Callable[[], ScoreSummary]) -> ScoreSummary:
+    """Call `score` and note what came of it: counts and drift, or the rules that the file breaks as a whole.
+
+    Only its name tells which file it was; no value of a row is noted.
+    """
+    try:
+        summary = score()
+    except ContractBroken as error:
+        broken = [
+            {"rule": each.rule, "column": each.column, "count": each.count} for each in error.violations
+        ]
+        score_log(pipeline).append("contract", input=input_path.name, reason=str(error), broken=broken)
+        raise
+    facts = summary.model_dump(include={"version", "contract", "rows", "drift", "seconds"})
+    score_log(pipeline).append("score", input=input_path.name, **facts)
+    return summary
