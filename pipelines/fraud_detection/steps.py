@@ -246,7 +246,11 @@ def assemble(
             summary,
             profile,
             config=config,
-            metrics={**evidence.evaluation, "explanation": evidence.explanation},
+            metrics={
+                **evidence.evaluation,
+                "explanation": evidence.explanation,
+                "cost_curve": evidence.training[-1]["cost_curve"],
+            },
             tensors=scorer.tensors(),
             features=scorer.save_features,
             model_card=run_model_card(scorer, summary, evidence),
