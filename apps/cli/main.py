@@ -1,4 +1,4 @@
-"""The `fieldwork` command: list, run, score, schedule, and the groups contract, data and models."""
+"""The `fieldwork` command: list, run, score, schedule, dashboard, and the groups contract, data and models."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from apps.cli import contract, data, models
 from apps.cli.console import console, table
+from apps.cli.dashboard import dashboard
 from apps.cli.guard import Debug, guarded
 from apps.cli.run import run
 from apps.cli.schedule import schedule
@@ -65,6 +66,7 @@ def list_pipelines(debug: Debug = False) -> None:
 app.command("run")(guarded(run))
 app.command("score")(guarded(score))
 app.command("schedule")(guarded(schedule))
+app.command("dashboard")(guarded(dashboard))
 app.add_typer(contract.app, name="contract")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

@@ -1,0 +1,1 @@
+"""One script for each page; each also runs alone."""
