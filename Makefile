@@ -16,11 +16,12 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(READY) ## Build .venv exactly as uv.lock says (about 7 GB; again only when the lock changes)
+setup: $(READY) ## Build .venv exactly as uv.lock says (about 7 GB; again only when the lock changes), find a browser
 
 # Compiling costs about 40 s once; afterwards Prefect and MLflow start twice as fast.
 $(READY): pyproject.toml uv.lock
 	infra/uv sync --frozen --compile-bytecode
+	infra/browser
 	@touch $@
 
 demo: $(READY) ## Run every pipeline on its built-in data

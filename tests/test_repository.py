@@ -61,7 +61,7 @@ def test_every_make_target_is_phony_and_explained_by_help():
     assert set(re.findall(r"^  make ([a-z]+)", shown.stdout, flags=re.MULTILINE)) == make_targets()
 
 
-@pytest.mark.parametrize("name", [".ci/run", "infra/uv"])
+@pytest.mark.parametrize("name", [".ci/run", "infra/uv", "infra/browser"])
 def test_script_is_executable_and_parses(name):
     path = ROOT / name
     assert os.access(path, os.X_OK)
@@ -88,6 +88,32 @@ def test_uv_script_says_what_to_install_when_python_has_no_venv(tmp_path):
     assert result.returncode == 1
     assert "apt-get install python3-venv" in result.stderr
     assert not (tmp_path / ".tools").exists()
+
+
+def test_setup_goes_on_without_a_browser_and_says_what_is_skipped(tmp_path):
+    result = run_browser_script(tmp_path)
+    assert result.returncode == 0
+    assert "are skipped" in result.stderr
+
+
+def test_a_browser_that_is_there_is_taken(tmp_path):
+    for name in ("chromium", "apt-get"):
+        (tmp_path / name).write_text("#!/bin/sh\necho called $0; exit 1\n")
+        (tmp_path / name).chmod(0o755)
+    result = run_browser_script(tmp_path)
+    assert result.returncode == 0
+    assert result.stdout == f"browser: {tmp_path}/chromium\n"
+
+
+def run_browser_script(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run infra/browser where nothing but what lies in the folder can be found."""
+    return subprocess.run(
+        ["/bin/sh", ROOT / "infra" / "browser"],
+        env={"PATH": str(folder), "FIELDWORK_VENV": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_ci_exit_code_is_non_zero_when_one_step_fails_and_the_others_still_run(tmp_path):
