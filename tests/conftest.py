@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,23 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     for name in ("FIELDWORK_STORE", "FIELDWORK_ARTIFACTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FIELDWORK_HOME", str(tmp_path_factory.getbasetemp() / "homes" / os.urandom(6).hex()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """MLflow migrates a new database step by step, which takes seconds: later ones of this process are copies."""
+    from shared.publishing import tracking
+
+    template, create = tmp_path_factory.mktemp("tracking") / "mlflow.db", tracking._create_database
+
+    def copied(database: Path, artifacts: Path) -> None:
+        if not template.exists():
+            create(template, artifacts)
+        database.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(template, database)
+
+    with patch.object(tracking, "_create_database", copied):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Bundles and an empty registry, for the tests of publishing and of what stands on it."""
 
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 
 from shared.data.home import Home, home
 from shared.publishing.bundle import Bundle, BundleFacts, write_bundle
-from shared.publishing.tracking import Tracking
 
 DIGEST = "0" * 64
 MakeBundle = Callable[..., Bundle]
@@ -42,24 +40,12 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
     return make
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tracking database as the first use makes it, copied for each test: making one takes seconds."""
-    root = tmp_path_factory.mktemp("database")
-    tracking = Tracking(
-        Home(root, str(root / "store"), str(root / "artifacts")), f"sqlite:///{root}/mlflow.db"
-    )
-    assert tracking.client is not None
-    return root / "mlflow.db"
-
-
 @pytest.fixture
-def place(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A new home with an empty registry."""
     monkeypatch.setenv("FIELDWORK_HOME", str(tmp_path / "home"))
     for name in ("FIELDWORK_STORE", "FIELDWORK_ARTIFACTS", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     here = home()
     here.root.mkdir()
-    shutil.copyfile(empty_database, here.mlflow_db)
     return here

@@ -246,7 +246,6 @@ def _start(place: Home) -> "subprocess.Popen[str]":
 
 
 def test_first_uses_at_once_after_a_killed_one_make_one_quiet_database(place: Home) -> None:
-    place.mlflow_db.unlink()
     killed = _start(place)
     while killed.poll() is None and not list(place.root.glob(".mlflow.db.*.new")):
         os.sched_yield()
