@@ -49,7 +49,7 @@ CREDIT_SCORING = Commands(
         "evaluation.num_bootstraps=50", "explanation.num_checked=20", "explanation.stability_seeds=0",
         "explanation.num_recourse=0",
     ),
-    long=epochs(300),
+    long=epochs(150),
 )  # fmt: skip
 # One network, which is published: its weights and epochs are those that a test can look at.
 RECOMMENDER = Commands(
@@ -59,7 +59,7 @@ RECOMMENDER = Commands(
         "evaluation.num_bootstraps=50", "explanation.num_checked=10", "models=[popularity, gmf]",
         "serving.model=gmf", "training.patience=null",
     ),
-    long=epochs(100),
+    long=epochs(50),
 )  # fmt: skip
 
 # Four networks one after the other, each with its own checkpoints.
@@ -71,7 +71,7 @@ FRAUD_DETECTION = Commands(
         "evaluation.boosting_rounds=10", "explanation.num_checked=20", "explanation.num_background=10",
         "explanation.num_orders=1", "training.patience=1000",
     ),
-    long=epochs(20),
+    long=epochs(10),
 )  # fmt: skip
 # One network for each fold, those that are served, the autoencoder.
 PREDICTIVE_MAINTENANCE = Commands(
@@ -81,21 +81,21 @@ PREDICTIVE_MAINTENANCE = Commands(
         "evaluation.num_bootstraps=50", "evaluation.boosting_rounds=10", "explanation.num_checked=20",
         "explanation.num_steps=8",
     ),
-    long=epochs(30),
+    long=epochs(10),
 )  # fmt: skip
 # For each fold and for what is served one network, and those behind its threshold.
 ECG_ANOMALY = Commands(
     "ecg_anomaly",
     "ecg_records",
     settings("evaluation.num_bootstraps=50", "explanation.num_checked=20", "explanation.num_steps=8"),
-    long=epochs(20),
+    long=epochs(6),
 )
 # A U-Net for each fold, and the one that is served.
 MEDICAL_SEGMENTATION = Commands(
     "medical_segmentation",
     "image_studies",
     settings("evaluation.num_bootstraps=50"),
-    long=epochs(60),
+    long=epochs(16),
 )
 # One network, and what its posts need to be judged.
 SOCIAL_SENTIMENT = Commands(
@@ -105,14 +105,14 @@ SOCIAL_SENTIMENT = Commands(
         "evaluation.num_bootstraps=50", "evaluation.baselines=[majority]", "explanation.num_checked=20",
         "explanation.num_steps=8",
     ),
-    long=epochs(40),
+    long=epochs(15),
 )  # fmt: skip
 # Two networks side by side, and the rules of its environment.
 DQN_AGENT = Commands(
     "dqn_agent",
     "environment_card",
     settings("evaluation.num_episodes=2", "explanation.num_checked=20", "explanation.film_steps=10"),
-    long=settings("learning.steps=12000", "learning.checkpoint_every_seconds=0.2"),
+    long=settings("learning.steps=5000", "learning.checkpoint_every_seconds=0.2"),
 )
 COMMANDS = {
     commands.pipeline: commands
