@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.dqn_agent.cards import Card
 from pipelines.dqn_agent.figures_policy import FEW_ACTIONS
+from pipelines.dqn_agent.maps import near as near_visited
 from pipelines.dqn_agent.wording import unit_of, with_unit, words
 from shared.publishing.figure_style import (
     BLUE,
@@ -31,7 +32,7 @@ _UNSEEN = 0.22
 def map_figure(found: Mapping[str, Any], card: Card) -> str:
     """The action and the value over two features; pale where no visited state lies near. found: `maps.decision_map`."""
     actions, values = np.array(found["action"]), np.array(found["value"], dtype=float)
-    near = _near(np.array(found["visited"]) > 0)
+    near = np.array(near_visited(found["visited"]))
     figure = new_figure(WIDE_INCHES, 4.0)
     left, right = figure.subplots(1, 2, sharey=True)
     _draw_map_of_actions(figure, left, actions, near, card)
@@ -89,17 +90,6 @@ def film_figure(film: bytes) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {width} '
         f'{height}"><image width="{width}" height="{height}" xlink:href="data:image/png;base64,{data}"/></svg>'
     )
-
-
-def _near(visited: np.ndarray) -> np.ndarray:
-    """Cells with a visited state in them or beside them."""
-    padded = np.pad(visited, 1)
-    shifted = [
-        padded[1 + down : padded.shape[0] - 1 + down, 1 + right : padded.shape[1] - 1 + right]
-        for down in (-1, 0, 1)
-        for right in (-1, 0, 1)
-    ]
-    return np.asarray(np.any(shifted, axis=0))
 
 
 def _draw_map_of_actions(figure: Any, axes: Any, actions: np.ndarray, near: np.ndarray, card: Card) -> None:

@@ -4,7 +4,7 @@ All other features are at their median over the visited states, so most points a
 point says how many visited states lie near it in the two features.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,18 @@ def decision_map(scorer: Scorer, observations: np.ndarray, features: tuple[str, 
             if place not in places
         },
     }
+
+
+def near(visited: Sequence[Sequence[int]]) -> list[list[bool]]:
+    """Which cells of a map have a visited state in them or beside them; visited: counts, rows of y over x."""
+    padded = np.pad(np.array(visited) > 0, 1)
+    shifted = [
+        padded[1 + down : padded.shape[0] - 1 + down, 1 + right : padded.shape[1] - 1 + right]
+        for down in (-1, 0, 1)
+        for right in (-1, 0, 1)
+    ]
+    found: list[list[bool]] = np.any(shifted, axis=0).tolist()
+    return found
 
 
 def _grid(values: np.ndarray) -> np.ndarray:

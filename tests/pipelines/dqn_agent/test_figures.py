@@ -7,7 +7,7 @@ from pipelines.dqn_agent.cards import Card, Feature
 from pipelines.dqn_agent.config import EnvironmentConfig
 from pipelines.dqn_agent.environments.register import INVENTORY, MAINTENANCE
 from pipelines.dqn_agent.figures import costs_by_term, learning_curve, returns_by_policy
-from pipelines.dqn_agent.figures_maps import _near, film_figure, frames_figure, map_figure
+from pipelines.dqn_agent.figures_maps import film_figure, frames_figure, map_figure
 from pipelines.dqn_agent.figures_policy import episode_figure, lanes_of, num_shown
 from pipelines.dqn_agent.film import film_of
 from pipelines.dqn_agent.known import card_of
@@ -35,15 +35,6 @@ def test_policies_that_never_vary_and_those_without_episodes_are_drawn():
 def test_costs_without_intervals_are_drawn():
     found = {"value": 2.0, "low": None, "high": None}
     assert "<svg" in costs_by_term({EVIL: {"Networks": found, "Rule": found}}, unit="EUR")
-
-
-def test_cells_beside_a_visited_one_are_near_it():
-    visited = np.zeros((5, 6), dtype=bool)
-    visited[0, 0] = visited[3, 4] = True
-    near = _near(visited)
-    assert near.sum() == 4 + 9
-    assert near[1, 1]
-    assert not near[0, 2]
 
 
 @pytest.mark.parametrize("num_actions", [2, 9])

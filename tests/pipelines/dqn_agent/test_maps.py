@@ -5,7 +5,7 @@ import pytest
 
 from pipelines.dqn_agent.config import ExplanationConfig
 from pipelines.dqn_agent.environments.register import INVENTORY
-from pipelines.dqn_agent.maps import decision_map, map_features, require_map_features
+from pipelines.dqn_agent.maps import decision_map, map_features, near, require_map_features
 from shared.errors import RequestError
 
 
@@ -62,3 +62,12 @@ def test_frames_and_single_features_have_no_map(frames_policy, random_policy):
         map_features(card.model_copy(update={"observation": card.observation[:1]}), ExplanationConfig(), {})
         is None
     )
+
+
+def test_cells_beside_a_visited_one_are_near_it():
+    visited = np.zeros((5, 6), dtype=int)
+    visited[0, 0] = visited[3, 4] = 2
+    found = np.array(near(visited.tolist()))
+    assert found.sum() == 4 + 9
+    assert found[1, 1]
+    assert not found[0, 2]
