@@ -71,6 +71,12 @@ class Calibration:
         scale, bias = self.parameters[replicate, 0], self.parameters[replicate, 1:]
         return np.asarray(softmax(logits * np.exp(-scale) + bias, axis=1))
 
+    def logits(self, probabilities: np.ndarray) -> np.ndarray:
+        """Logits that have these probabilities, float64 (posts, K); which constant a post's had is not in them."""
+        scale, bias = self.parameters[0, 0], self.parameters[0, 1:]
+        tiny = np.finfo(np.float64).tiny
+        return np.asarray((np.log(np.maximum(probabilities, tiny)) - bias) * np.exp(scale))
+
     def decide(self, probabilities: np.ndarray) -> np.ndarray:
         """Number of the label of each post, int64 (posts,)."""
         return np.asarray(self._weighed(probabilities).argmax(1), np.int64)

@@ -12,7 +12,7 @@ from pipelines.social_sentiment.schema import TREND_CONTRACT, input_contract, ou
 from pipelines.social_sentiment.score import PIPELINE, Scorer
 from pipelines.social_sentiment.watched import watched
 from shared.contracts.contract import load
-from shared.contracts.table import check_table
+from shared.contracts.table import TableCheck, check_table
 from shared.data.tables import write_table
 from shared.orchestration.scoring import (
     ScoreSummary,
@@ -41,16 +41,14 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
     require_input_untouched(input_path, output_path, quarantine, trends)
     bundle, number = published(PIPELINE, version)
     scorer = Scorer.from_bundle(bundle, number)
-    contract = input_contract(scorer.labels)
-    checked = check_table(read_to_score(input_path, scorer.config.data).frame, contract)
-    posts = completed(checked.require(), contract)
+    checked, posts = posts_to_score(input_path, scorer)
     logits = scorer.logits(posts["text"])
     sentiment = _sentiment(scorer, posts, logits, explain=explain)
     write_table(sentiment, output_path)
     return SentimentScored(
         pipeline=PIPELINE,
         version=number,
-        contract=contract.id_version,
+        contract=input_contract(scorer.labels).id_version,
         rows={
             "in": checked.num_rows,
             "quarantined": checked.quarantined.height,
@@ -63,6 +61,16 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
         trend=written(_trend(scorer, posts, logits), trends),
         drift=drift_since(bundle, *watched(scorer, posts, logits)),
     )
+
+
+def posts_to_score(path: Path, scorer: Scorer) -> tuple[TableCheck, pl.DataFrame]:
+    """The check of a table against the contract, and its valid posts with all columns of the contract, in their order.
+
+    Raises RequestError when the table cannot be read or breaks the contract as a whole.
+    """
+    contract = input_contract(scorer.labels)
+    checked = check_table(read_to_score(path, scorer.config.data).frame, contract)
+    return checked, completed(checked.require(), contract)
 
 
 def _sentiment(scorer: Scorer, posts: pl.DataFrame, logits: np.ndarray, *, explain: bool) -> pl.DataFrame:

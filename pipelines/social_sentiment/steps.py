@@ -20,6 +20,7 @@ from pipelines.social_sentiment.handles import Divided, Fitted, Ingested, opened
 from pipelines.social_sentiment.held_out import TEST_LABELS, labels_to_keep
 from pipelines.social_sentiment.ingest import read_posts
 from pipelines.social_sentiment.model_card import run_model_card
+from pipelines.social_sentiment.periods import TEST_SHARES, shares_to_keep
 from pipelines.social_sentiment.predictions import Judged, logits_in, predict_test
 from pipelines.social_sentiment.protocol import Division, divide
 from pipelines.social_sentiment.report import run_report
@@ -174,7 +175,10 @@ def assemble(
             features=scorer.save_features,
             model_card=run_model_card(scorer, summary, evidence),
             report_html=run_report(config, summary, evidence),
-            files={TEST_LABELS: labels_to_keep(evidence.table, test["text"])},
+            files={
+                TEST_LABELS: labels_to_keep(evidence.table, test["text"]),
+                TEST_SHARES: shares_to_keep(scorer, test, logits_in(evidence.table), evidence.shares),
+            },
         )
 
 

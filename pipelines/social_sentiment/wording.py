@@ -10,6 +10,7 @@ READERS = (
     "the count."
 )
 NOT_ABOUT_PEOPLE = "It counts posts; it does not judge those who wrote them."
+ALL_POSTS = "All posts"
 # A report is read, not searched: of longer posts the beginning is shown.
 _MOST_SHOWN = 400
 
@@ -40,6 +41,17 @@ def _signed(value: float) -> str:
     return f"{100 * value:+.1f}".replace("-", "−")
 
 
+def move_sentence(move: Mapping[str, Any], label: str) -> str:
+    """How a share moved, `delivery: 12.0 % negative (8.1 to 17.2 %), then 31.0 % (25.4 to 38.0 %)`; see
+    `periods.moved`."""
+    first, last = (
+        (share(row["share"]), between(row["share_low"], row["share_high"]))
+        for row in (move["first"], move["last"])
+    )
+    name = ALL_POSTS if move["topic"] is None else move["topic"]
+    return f"{name}: {first[0]} {label} ({first[1]}) at first, {last[0]} ({last[1]}) at last"
+
+
 def number(value: float) -> str:
     """A logit as `1.2`: a digit after the point, also where it is next to nothing."""
     return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
@@ -56,20 +68,23 @@ def post_sentence(post: Mapping[str, Any]) -> str:
 
 
 def marked_pieces(
-    text: str, spans: Sequence[Sequence[int]], contributions: Sequence[float]
+    text: str, spans: Sequence[Sequence[int]], contributions: Sequence[float], most: int = _MOST_SHOWN
 ) -> list[tuple[str, float]]:
-    """A post in pieces with their weights, -1 to 1: the strongest word of the post has 1, what is between words 0."""
+    """A post in pieces with their weights, -1 to 1: the strongest word of the post has 1, what is between words 0.
+
+    Of a post of more than `most` characters its beginning.
+    """
     strongest = max(map(abs, contributions), default=0.0) or 1.0
-    return list(_pieces(text, spans, [value / strongest for value in contributions]))
+    return list(_pieces(text, spans, [value / strongest for value in contributions], most))
 
 
 def _pieces(
-    text: str, spans: Sequence[Sequence[int]], weights: Sequence[float]
+    text: str, spans: Sequence[Sequence[int]], weights: Sequence[float], most: int
 ) -> Iterator[tuple[str, float]]:
     at = 0
     for (begin, end), weight in zip(spans, weights, strict=True):
-        if end > _MOST_SHOWN:
-            yield text[at:_MOST_SHOWN] + "…", 0.0
+        if end > most:
+            yield text[at:most] + "…", 0.0
             return
         if begin > at:
             yield text[at:begin], 0.0
