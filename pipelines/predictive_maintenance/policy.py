@@ -120,8 +120,17 @@ class RecordedLives:
 
 def best_threshold(lives: RecordedLives, decision: DecisionConfig) -> float:
     """The threshold with the lowest cost rate on these lives; of equal ones the lowest, which orders later."""
-    grid = np.unique(np.quantile(lives.signal, np.linspace(0.0, 1.0, _NUM_THRESHOLDS)))
-    return _cheapest(grid, lambda threshold: lives.by_forecast(threshold, decision), decision)
+    return _cheapest(_thresholds(lives), lambda threshold: lives.by_forecast(threshold, decision), decision)
+
+
+def cost_curve(lives: RecordedLives, decision: DecisionConfig) -> list[dict[str, float]]:
+    """What comes of these lives at every threshold, ascending: failures, services and time of all in operation."""
+    curve = []
+    for threshold in _thresholds(lives):
+        played = lives.by_forecast(float(threshold), decision)
+        ended = {"failures": float(played.failed.sum()), "services": float(played.serviced.sum())}
+        curve.append({"threshold": float(threshold), **ended, "time": float(played.time.sum())})
+    return curve
 
 
 def best_interval(lives: RecordedLives, decision: DecisionConfig) -> float:
@@ -144,7 +153,7 @@ def play(lives: RecordedLives, fold: np.ndarray, decision: DecisionConfig) -> di
 
 def policies_document(out_of_fold: pl.DataFrame, scale: Scale, config: MaintenanceConfig) -> dict[str, Any]:
     """What each policy costs on the lives of the training machines, as plain values: rate with its interval over
-    machines, failures and services; differences of the forecast to the others; threshold and interval of the table."""
+    machines, failures and services; threshold and interval of the table; the forecast at every threshold."""
     decision = config.decision
     lives = RecordedLives.of(out_of_fold, out_of_fold[FORECAST].to_numpy())
     fold = out_of_fold["fold"].to_numpy()[lives.offsets[:-1]]
@@ -169,6 +178,7 @@ def policies_document(out_of_fold: pl.DataFrame, scale: Scale, config: Maintenan
         "lives": len(lives.length),
         "failed_lives": int(lives.failed.sum()),
         "decision": decide(out_of_fold, scale, decision).to_json(),
+        "curve": cost_curve(lives, decision),
         "fixed_interval": best_interval(lives, decision),
         "costs": decision.model_dump(),
     }
@@ -207,6 +217,11 @@ class Decision:
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """What `to_json` gave."""
         return cls(**document)
+
+
+def _thresholds(lives: RecordedLives) -> np.ndarray:
+    grid: np.ndarray = np.unique(np.quantile(lives.signal, np.linspace(0.0, 1.0, _NUM_THRESHOLDS)))
+    return grid
 
 
 def _cheapest(grid: np.ndarray, policy: Callable[[float], Played], decision: DecisionConfig) -> float:
