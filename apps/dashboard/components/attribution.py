@@ -79,6 +79,7 @@ def attribution_chart(
     drawing.update_yaxes(
         categoryorder="array", categoryarray=[escaped(part.label) for part in shown], ticksuffix=" "
     )
+    drawing.update_xaxes(range=_room([part.contribution for part in shown]))
     figure(
         drawing, title, x=unit, key=key, height=bar_height(len(shown)), alt=_in_words(parts, raises, lowers)
     )
