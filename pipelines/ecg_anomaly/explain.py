@@ -43,12 +43,7 @@ def explain_test(
     piece of it: beat, record, beat_time, beat_class, flagged, part, contribution.
     """
     config = scorer.config
-    explainer = Explainer(
-        scorer.detector,
-        samples_before(config.beats, recordings.rate_hz),
-        recordings.rate_hz,
-        config.explanation.num_steps,
-    )
+    explainer = explainer_of(scorer, recordings.rate_hz)
     cases = beats_to_check(table, config.explanation.num_checked)
     explained = _Explained(explainer, inputs, cases)
     attribution = explainer.checked(explained.by_sample, explained.seen, explained.early, seed=config.seed)
@@ -61,11 +56,18 @@ def explain_test(
         "likeness_to_random": explainer.likeness_to_random(explained.seen, explained.early, seed=config.seed),
         "truth": None if truth is None else agreement_with_truth(explainer, inputs, table, truth),
         "examples": {
-            name: [_example(explainer, inputs, row) for row in rows.iter_rows(named=True)]
+            name: [explained_beat(explainer, inputs, row) for row in rows.iter_rows(named=True)]
             for name, rows in beats_to_show(table).items()
         },
     }
     return document, _contributions(attribution, cases)
+
+
+def explainer_of(scorer: Scorer, rate_hz: int) -> Explainer:
+    """Of beats of recordings at their common rate, as the configuration of the scorer says."""
+    config = scorer.config
+    before = samples_before(config.beats, rate_hz)
+    return Explainer(scorer.detector, before, rate_hz, config.explanation.num_steps)
 
 
 def beats_to_check(table: pl.DataFrame, size: int) -> pl.DataFrame:
@@ -139,8 +141,11 @@ class _Explained:
             yield name, self.explainer.faithfulness(attribution, self.seen, self.early, seed=seed)
 
 
-def _example(explainer: Explainer, inputs: BeatInputs, row: Mapping[str, Any]) -> dict[str, Any]:
-    """One beat in mV with its usual one, and at each sample what explanations say of it."""
+def explained_beat(explainer: Explainer, inputs: BeatInputs, row: Mapping[str, Any]) -> dict[str, Any]:
+    """One beat in mV with its usual one, and at each sample what explanations say of it.
+
+    row: of that beat, see `predictions.judged_beats`.
+    """
     explained = _Explained(explainer, inputs, pl.DataFrame({"beat": [row["beat"]]}))
     chosen = torch.tensor([row["beat"]])
     kept = ("record", "beat_time", "beat_class", "flagged", "threshold", "p_value", "signal_quality")

@@ -115,6 +115,20 @@ class Thresholds:
         return Judged(threshold, p_value, scores > threshold)
 
     @property
+    def smallest_share(self) -> float:
+        """The rarest alarms that so many normal beats can promise."""
+        return 1 / (len(self.everybody.scores) + 1)
+
+    def promising(self, false_alarms: float) -> Self:
+        """The conformal threshold of another promised share, from the same beats.
+
+        Raises RequestError for a share below `smallest_share`.
+        """
+        config = self.config.model_copy(update={"rule": "conformal", "false_alarms": false_alarms})
+        own = None if self.own is None else Cut.fit(self.own.scores, config)
+        return type(self)(config, Cut.fit(self.everybody.scores, config), own, self.usual)
+
+    @property
     def title(self) -> str:
         """The rule in words."""
         adapted = f", adapted to the first {self.config.adapt_minutes:g} min" if self.own is not None else ""

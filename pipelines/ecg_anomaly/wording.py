@@ -36,6 +36,25 @@ def share(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 
+def pieces(beat: Mapping[str, Any], *, rate_hz: int, before: int, segment: int) -> dict[str, float]:
+    """What each piece of an explained beat adds to its score, by where it is from the R peak, and last its rhythm.
+
+    beat, rate_hz, before and segment: see `explain.explain_test`.
+    """
+    gradients = beat["gradients"]
+    edges = [round((at - before) * 1000 / rate_hz) for at in range(0, len(gradients) + 1, segment)]
+    sums = [sum(gradients[at : at + segment]) for at in range(0, len(gradients), segment)]
+    named = {
+        f"{_ms(first)} to {_ms(last)} ms": value
+        for first, last, value in zip(edges, edges[1:], sums, strict=False)
+    }
+    return named | {"earliness": float(beat["rhythm_gradient"])}
+
+
+def _ms(value: int) -> str:
+    return f"{value:+d}".replace("-", "−") if value else "0"
+
+
 def beat_sentence(beat: Mapping[str, Any]) -> str:
     """One beat: where it is, what was marked, how it scores and why."""
     marked = CLASS_TITLES.get(beat["beat_class"] or "", "not marked").lower()

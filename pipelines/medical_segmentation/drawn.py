@@ -10,7 +10,7 @@ from pipelines.medical_segmentation.overlays import overlay_figure
 from pipelines.medical_segmentation.score import Scorer
 from pipelines.medical_segmentation.studies import Study
 from pipelines.medical_segmentation.tasks import Said
-from pipelines.medical_segmentation.wording import UNITS, number
+from pipelines.medical_segmentation.wording import found_words
 from shared.data.files import atomic_write
 
 
@@ -27,6 +27,4 @@ def draw_outlines(scorer: Scorer, study: Study, said: Said, folder: CaseFolder) 
 def _words(row: dict[str, Any]) -> str:
     if row["grade"] is not None:
         return f"grade {row['grade']}, probability {row['confidence']:.2f}"
-    sizes = {"mm2": row["area_mm2"], "mL": row["volume_ml"], "pixels": row["num_pixels"]}
-    size, unit = next((size, UNITS[unit]) for unit, size in sizes.items() if size is not None)
-    return f"{row['structure']} {number(size)} {unit}, confidence {row['confidence']:.2f}"
+    return f"{found_words(row)}, confidence {row['confidence']:.2f}"

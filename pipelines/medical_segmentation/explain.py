@@ -92,6 +92,18 @@ def _explain_grades(
     return _checks(folds[0][0], asked, cases, config.seed) | {"galleries": galleries}, stored(pictures)
 
 
+def evidence_of(scorer: "Scorer", cases: Cases, case: int, structure: int) -> np.ndarray | None:
+    """Grad-CAM of one case, float32 of its grid: of a structure by its number, or of the grade whatever the number.
+
+    None where the structure was not found.
+    """
+    transfers = cases.transfers(scorer.intensity)
+    if scorer.config.task != "grading":
+        return _evidence_of_mask(scorer.predictor, cases, transfers, case, structure)
+    seen = Asked.whole(cases, transfers, case).seen
+    return _grade_explainer(scorer, cases).activation(seen[None]).map[0]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
     """What an explainer is asked about. seen: (channels, *size), see `Explainer.scored`. found: bool of the case's
@@ -212,11 +224,18 @@ def _found_pictures(
 def _evidence(
     predictor: Predictor, cases: Cases, transfers: np.ndarray, case: int, found: np.ndarray
 ) -> np.ndarray | None:
-    """Grad-CAM of the structure that takes most of a case, on its grid; None where nothing was found."""
+    """Of the structure that takes most of a case, see `_evidence_of_mask`; None where nothing was found."""
     sizes = np.bincount(found.reshape(-1), minlength=2)[1:]
     if not sizes.any():
         return None
-    asked = Asked.of(predictor, cases, transfers, case, 1 + int(sizes.argmax()))
+    return _evidence_of_mask(predictor, cases, transfers, case, 1 + int(sizes.argmax()))
+
+
+def _evidence_of_mask(
+    predictor: Predictor, cases: Cases, transfers: np.ndarray, case: int, structure: int
+) -> np.ndarray | None:
+    """Grad-CAM of a structure, float32 of the grid of its case; None where it was not found."""
+    asked = Asked.of(predictor, cases, transfers, case, structure)
     if not asked.found.any():
         return None
     explainer = Explainer.of_masks(predictor.network, cases.num_channels)

@@ -157,7 +157,7 @@ def planes_of(
     inside = frame_window(frame)
     on_grid = None if found is None else frame.mask_on_grid(torch.from_numpy(found)).numpy()
     layers: dict[str, np.ndarray | None] = {
-        "pixels": _levels(cases.image(case), transfer)[(slice(None), *inside)],
+        "pixels": levels(cases.image(case), transfer)[(slice(None), *inside)],
         "drawn": cases.mask(case)[inside][None] if cases.has_mask[case] else None,
         "found": None if on_grid is None else on_grid[inside][None],
         "evidence": None if evidence is None else evidence[inside][None],
@@ -213,8 +213,11 @@ def _at_most(layer: np.ndarray | None, most: int) -> np.ndarray | None:
     return taken
 
 
-def _levels(image: np.ndarray, transfer: np.ndarray) -> np.ndarray:
-    """Colours as they are; all else from the lowest to the highest value that the network tells apart, in 8 bits."""
+def levels(image: np.ndarray, transfer: np.ndarray) -> np.ndarray:
+    """Colours as they are; all else from the lowest to the highest value that the network tells apart, in 8 bits.
+
+    image: (channels, ...). transfer: see `Intensity.transfer`.
+    """
     if image.dtype == np.uint8:
         return image
     low, high = (row.reshape(-1, *[1] * (image.ndim - 1)) for row in transfer[:2])

@@ -28,6 +28,13 @@ def number(value: float) -> str:
     return show(round(float(value), digits))
 
 
+def found_words(row: Mapping[str, Any]) -> str:
+    """What was found of a structure, as `lesion 115 mm²`; row: of `segmentation_results`, not of a grade."""
+    sizes = {"mm2": row["area_mm2"], "mL": row["volume_ml"], "pixels": row["num_pixels"]}
+    size, unit = next((size, UNITS[unit]) for unit, size in sizes.items() if size is not None)
+    return f"{row['structure']} {number(size)} {unit}"
+
+
 def cell(metric: Mapping[str, Any]) -> str | None:
     """A metric with its interval below, for a table; None where it is not defined."""
     if metric["value"] is None:
