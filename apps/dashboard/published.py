@@ -85,6 +85,7 @@ class ScoreRun:
 
     at: datetime
     input: str
+    path: str = ""
     version: str = ""
     rows: Mapping[str, int] | None = None
     drifted: bool | None = None
@@ -156,6 +157,7 @@ def _score_run(event: Mapping[str, Any]) -> ScoreRun:
     return ScoreRun(
         at=datetime.fromisoformat(event["at"]),
         input=str(event.get("input", "")),
+        path=str(event.get("path", "")),
         version=str(event.get("version", "")),
         rows=event.get("rows"),
         drifted=drift.get("drifted"),

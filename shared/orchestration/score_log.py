@@ -17,16 +17,17 @@ def score_log(pipeline: str) -> History:
 def logged(pipeline: str, input_path: Path, score: Callable[[], ScoreSummary]) -> ScoreSummary:
     """Call `score` and note what came of it: counts and drift, or the rules that the file breaks as a whole.
 
-    Only its name tells which file it was; no value of a row is noted.
+    Its place tells which file it was; no value of a row is noted.
     """
+    file = {"input": input_path.name, "path": str(input_path.absolute())}
     try:
         summary = score()
     except ContractBroken as error:
         broken = [
             {"rule": each.rule, "column": each.column, "count": each.count} for each in error.violations
         ]
-        score_log(pipeline).append("contract", input=input_path.name, reason=str(error), broken=broken)
+        score_log(pipeline).append("contract", **file, reason=str(error), broken=broken)
         raise
     facts = summary.model_dump(include={"version", "contract", "rows", "drift", "seconds"})
-    score_log(pipeline).append("score", input=input_path.name, **facts)
+    score_log(pipeline).append("score", **file, **facts)
     return summary

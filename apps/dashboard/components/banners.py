@@ -1,7 +1,8 @@
 """One statement that must not be overlooked: the verdict, a warning about explanations, an error."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ParamSpec
 
 import streamlit as st
 
@@ -10,6 +11,8 @@ from apps.dashboard.published import Model
 from apps.dashboard.scoring import without_places
 from shared.errors import FieldworkError
 from shared.publishing.blocks import Kind
+
+Arguments = ParamSpec("Arguments")
 
 _DRAW = {"good": st.success, "warning": st.warning, "bad": st.error, "neutral": st.info}
 
@@ -37,3 +40,11 @@ def plain_errors() -> Iterator[None]:
         yield
     except FieldworkError as error:
         banner("bad", without_places(str(error)))
+
+
+def part(draw: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """A part of a page that runs again by itself when one of its own widgets changes.
+
+    The blocks around it are not there when it does, so it turns errors for users into their message itself.
+    """
+    return st.fragment(plain_errors()(draw))

@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -11,13 +12,17 @@ from apps.dashboard.components.drift import drift_line
 from apps.dashboard.components.results import download, results_table
 from apps.dashboard.components.text import markdown_text
 from apps.dashboard.domain import AnyDomain
-from apps.dashboard.published import Model
+from apps.dashboard.published import Model, ScoreRun, score_runs
 from apps.dashboard.scoring import Scored, forget, keep_upload, score_file, session_folder, without_places
 from shared.contracts.report import ContractBroken, Violation
 from shared.publishing.blocks import show
 from shared.publishing.standard import readable
 
+if TYPE_CHECKING:
+    from shared.contracts.contract import Contract
+
 _SHOWN_QUARANTINED = 500
+_MOST_SCORED_BEFORE = 10
 
 
 def score_upload(domain: AnyDomain, model: Model) -> Scored | None:
@@ -40,16 +45,19 @@ def score_upload(domain: AnyDomain, model: Model) -> Scored | None:
 
 def _chosen(domain: AnyDomain, model: Model) -> tuple[Path, bool] | None:
     """The input and whether to explain, once a button asked for it."""
-    several = "one or more files" if domain.several else "a file"
+    several = "One or more files" if domain.several else "A file"
     uploaded = st.file_uploader(
-        f"Choose {several} that keep the contract {domain.entry.input_contract}",
+        f"{several} in the shape of {_contract(domain, model).name}",
         type=list(domain.accepts),
         accept_multiple_files=domain.several,
         key=domain.key("upload"),
     )
     files = uploaded if isinstance(uploaded, list) else [uploaded] if uploaded is not None else []
+    before = _scored_before(domain) if not files else None
     with st.container(horizontal=True, vertical_alignment="center"):
-        score = st.button("Score", type="primary", disabled=not files, key=domain.key("score"))
+        score = st.button(
+            "Score", type="primary", disabled=not files and before is None, key=domain.key("score")
+        )
         example = domain.example is not None and st.button(
             f"Score {domain.example_title}", key=domain.key("example")
         )
@@ -58,6 +66,8 @@ def _chosen(domain: AnyDomain, model: Model) -> tuple[Path, bool] | None:
     with plain_errors():
         if score and files:
             return keep_upload(files, several=domain.several), explain
+        if score and before is not None:
+            return before, explain
         if example and domain.example is not None:
             return domain.example(
                 model, Path(tempfile.mkdtemp(prefix="example-", dir=session_folder()))
@@ -65,13 +75,38 @@ def _chosen(domain: AnyDomain, model: Model) -> tuple[Path, bool] | None:
     return None
 
 
+def _scored_before(domain: AnyDomain) -> Path | None:
+    """One of the files that the command line or a schedule scored lately and that are still there, the last one first.
+
+    It is read where it lies; nothing beside it changes.
+    """
+    lately: dict[str, ScoreRun] = {}
+    for run in score_runs(domain.pipeline):
+        lately.setdefault(run.path, run)
+    found = [run for path, run in lately.items() if path and Path(path).exists()][:_MOST_SCORED_BEFORE]
+    if not found:
+        return None
+    chosen = st.selectbox(
+        "Or a file that was scored lately",
+        found,
+        format_func=lambda run: f"{run.input}, {run.at:%Y-%m-%d %H:%M} UTC",
+        key=domain.key("scored-before"),
+    )
+    return Path(chosen.path)
+
+
+def _contract(domain: AnyDomain, model: Model) -> "Contract":
+    from shared.contracts.contract import load
+
+    return domain.contract(model) if domain.contract else load(domain.entry.input_contract)
+
+
 def _expectation(domain: AnyDomain, model: Model) -> None:
     """The contract in words, for those who ask for it."""
-    from shared.contracts.contract import load
     from shared.contracts.describe import describe
 
     with st.popover("What the file must hold"):
-        contract = domain.contract(model) if domain.contract else load(domain.entry.input_contract)
+        contract = _contract(domain, model)
         st.caption(markdown_text(f"{contract.id_version}. {contract.purpose}"))
         st.dataframe(describe(contract), hide_index=True, width=900)
 

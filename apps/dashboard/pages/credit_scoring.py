@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from apps.dashboard.components.banners import part
 from apps.dashboard.components.form import what_if
 from apps.dashboard.components.kept import kept
 from apps.dashboard.components.results import results_table
@@ -93,7 +94,7 @@ def main() -> None:
     )
 
 
-@st.fragment
+@part
 def _one(model: Model) -> None:
     """An applicant to play with, starting from one that the model compares others with."""
     known = model.frame("features/background.parquet")
@@ -150,7 +151,7 @@ def _file(model: Model) -> None:
         _chosen(model, scored, str(decisions["application_id"][row]))
 
 
-@st.fragment
+@part
 def _chosen(model: Model, scored: Scored, name: str) -> None:
     """Why one applicant of the file got this decision."""
     import polars as pl

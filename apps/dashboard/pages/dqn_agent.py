@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from apps.dashboard.components.banners import plain_errors
+from apps.dashboard.components.banners import part
 from apps.dashboard.components.form import what_if
 from apps.dashboard.components.results import results_table
 from apps.dashboard.components.upload import score_upload
@@ -86,14 +86,12 @@ def main() -> None:
     show_views(views)
 
 
-@st.fragment
-@plain_errors()
+@part
 def _episode(model: Model) -> None:
     episode(model, scorer(DOMAIN, model), key=DOMAIN.key("episode"))
 
 
-@st.fragment
-@plain_errors()
+@part
 def _situation(model: Model) -> None:
     """A situation to play with, from the usual one on."""
     from pipelines.dqn_agent.showing import ranges
@@ -129,8 +127,7 @@ def _file(model: Model) -> None:
         _chosen(model, scored.source, str(decisions["case_id"][row]))
 
 
-@st.fragment
-@plain_errors()
+@part
 def _chosen(model: Model, source: Path, case: str) -> None:
     import polars as pl
 

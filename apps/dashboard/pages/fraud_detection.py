@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from apps.dashboard.components.banners import explanation_banner
+from apps.dashboard.components.banners import explanation_banner, part
 from apps.dashboard.components.figures import COLOURS, bar_height, figure
 from apps.dashboard.components.kept import kept
 from apps.dashboard.components.upload import score_upload
@@ -87,7 +87,7 @@ def _queue(model: Model) -> None:
         _cases(model, scored)
 
 
-@st.fragment
+@part
 def _cases(model: Model, scored: Scored) -> None:
     served = scorer(DOMAIN, model)
     alerts = budget(model, served, key=DOMAIN.key("alerts"))
@@ -109,7 +109,7 @@ def _features(served: "Scorer", scored: Scored) -> tuple["pl.DataFrame", "pl.Dat
     return valid, served.features_of(valid)
 
 
-@st.fragment
+@part
 def _budget(model: Model) -> None:
     budget(model, scorer(DOMAIN, model), key=DOMAIN.key("budget"))
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from apps.dashboard.components.banners import part
 from apps.dashboard.components.kept import kept
 from apps.dashboard.components.upload import score_upload
 from apps.dashboard.domain import Domain
@@ -99,7 +100,7 @@ def _fleet(model: Model) -> None:
     _board(model, scored)
 
 
-@st.fragment
+@part
 def _board(model: Model, scored: Scored) -> None:
     """The machines of the scored file by urgency, and the chosen one in full."""
     import polars as pl
@@ -145,7 +146,7 @@ def _contributions(scored: Scored, unit_id: str) -> dict[str, float] | None:
     return {name: value for name, value in row.items() if name != "unit_id"}
 
 
-@st.fragment
+@part
 def _costs(model: Model) -> None:
     held: tuple[int, Scored] | None = st.session_state.get(DOMAIN.key("scored"))
     forecasts = _forecasts(held[1]) if held is not None and held[0] == model.version else None

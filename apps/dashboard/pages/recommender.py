@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from apps.dashboard.components.banners import part
 from apps.dashboard.components.comparison import comparison_chart, comparison_table
 from apps.dashboard.components.kept import kept
 from apps.dashboard.components.results import results_table
@@ -86,14 +87,14 @@ def main() -> None:
     )
 
 
-@st.fragment
+@part
 def _one(model: Model) -> None:
     recommender = scorer(DOMAIN, model)
     interactions = chosen_history(model, recommender, key=DOMAIN.key("one"))
     user_case(model, recommender, interactions, key=DOMAIN.key("one"))
 
 
-@st.fragment
+@part
 def _shown(model: Model) -> None:
     lists_of_everybody(DOMAIN, model)
 
@@ -122,7 +123,7 @@ def _file(model: Model) -> None:
         _of_file(model, scored, str(lists["user_id"][row]))
 
 
-@st.fragment
+@part
 def _of_file(model: Model, scored: Scored, user: str) -> None:
     """One user of the file, with what is known of them from training."""
     import polars as pl

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from apps.dashboard.components.banners import banner, plain_errors
+from apps.dashboard.components.banners import banner, part
 from apps.dashboard.components.kept import kept
 from apps.dashboard.components.upload import score_upload
 from apps.dashboard.domain import Domain
@@ -86,8 +86,7 @@ def main() -> None:
     )
 
 
-@st.fragment
-@plain_errors()
+@part
 def _said(model: Model) -> None:
     """Shares of the labels and how they change: of the session's own posts, else of the test posts."""
     kept = _kept(model)
@@ -103,8 +102,7 @@ def _said(model: Model) -> None:
     shares_overview(shares, model.metrics["labels"], key=DOMAIN.key("shares"))
 
 
-@st.fragment
-@plain_errors()
+@part
 def _posts(model: Model) -> None:
     """The session's own posts, or examples of the test; with the words that decide."""
     kept = _kept(model)
@@ -117,8 +115,7 @@ def _posts(model: Model) -> None:
         _read(model, text, key="chosen")
 
 
-@st.fragment
-@plain_errors()
+@part
 def _one(model: Model) -> None:
     """A post that somebody pastes."""
     with st.form(DOMAIN.key("paste"), border=False):
