@@ -76,11 +76,11 @@ def _standing(domain: AnyDomain, model: Model) -> None:
 def _fresh(model: Model, runs: list[ScoreRun]) -> dict[str, str]:
     """How old the model and its last use are, and what it learnt from."""
     now = datetime.now(UTC)
-    rows = model.summary.rows
+    num_rows = model.summary.rows.get("in", 0)
     known = {
         "Version": f"{model.version}, preset {model.summary.preset}",
         "Trained": f"{model.created_at:%Y-%m-%d %H:%M} UTC, {ago((now - model.created_at).total_seconds())}",
-        "On": f"{model.summary.source}, {show(rows.get('in', 0))} rows in",
+        "On": f"{model.summary.source}, {show(num_rows)} row{'' if num_rows == 1 else 's'} in",
         "Last score run": "none yet",
         "Drift": "none yet",
     }

@@ -31,7 +31,10 @@ def results_table(
     `columns` is what `st.dataframe` calls `column_config`, `order` which columns are shown. Cells are shown as text,
     whatever is in them.
     """
-    shown = frame.head(MOST_ROWS)
+    import polars as pl
+
+    # the table would write None where there is no text
+    shown = frame.head(MOST_ROWS).with_columns(pl.col(pl.String).fill_null(""))
     options: dict[str, Any] = {"on_select": "rerun", "selection_mode": "single-row"} if choose else {}
     state = st.dataframe(
         shown,
