@@ -1,7 +1,12 @@
 """The page of credit scoring as a credit officer uses it."""
 
+from datetime import UTC, datetime
+
 import polars as pl
 import pytest
+from streamlit.testing.v1 import AppTest
+
+from apps.dashboard.published import ScoreRun
 
 FILE = "A file of applicants"
 
@@ -130,3 +135,41 @@ def test_the_fairness_audit_is_that_of_the_bundle(open_page):
     measures = [table.value for table in page.dataframe]
     assert len(measures) == 2
     assert all("Gap among those who repay" in set(table["measure"]) for table in measures)
+
+
+def test_a_file_that_was_scored_lately_is_opened_where_it_lies_and_stays_there(
+    open_page, applications, tmp_path, monkeypatch
+):
+    kept, gone = tmp_path / "monday.csv", tmp_path / "sunday.csv"
+    applications.write_csv(kept)
+    runs = [
+        ScoreRun(at=datetime(2026, 3, day, tzinfo=UTC), input=path.name, path=str(path))
+        for day, path in ((3, gone), (2, kept), (1, kept))
+    ]
+    monkeypatch.setattr("apps.dashboard.components.upload.score_runs", lambda _: runs)
+    page = open_page("credit_scoring", view=FILE)
+    assert page.selectbox(key="credit_scoring/scored-before").options == ["monday.csv, 2026-03-02 00:00 UTC"]
+    page.button(key="credit_scoring/score").click().run()
+    assert not page.exception
+    assert len(page.dataframe[-1].value) == 120
+    page.button(key="credit_scoring/example").click().run()  # what was scored before is forgotten
+    assert kept.exists()
+
+
+def test_an_error_for_users_in_a_part_that_runs_again_by_itself_stays_a_message():
+    def page():
+        import streamlit as st
+
+        from apps.dashboard.components.banners import part
+        from shared.errors import RequestError
+
+        @part
+        def draw():
+            if st.button("press"):
+                raise RequestError("Expected less. Received more.")
+
+        draw()
+
+    pressed = AppTest.from_function(page).run().button[0].click().run()
+    assert not pressed.exception
+    assert [error.value for error in pressed.error] == ["Expected less. Received more."]
