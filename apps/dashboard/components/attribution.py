@@ -71,7 +71,7 @@ def attribution_chart(
             orientation="h",
             name=escaped(words),
             marker_color=colour,
-            text=[show(part.contribution, 3) for part in own],
+            text=[_number(part.contribution, shown) for part in own],
             textposition="outside",
             cliponaxis=False,
             hovertemplate="%{y}: %{x:.3f}<extra></extra>",
@@ -85,10 +85,18 @@ def attribution_chart(
     )
 
 
+def _number(value: float, shown: Sequence[Part]) -> str:
+    """Three digits; nothing is what is nothing beside the strongest part."""
+    strongest_one = max(abs(part.contribution) for part in shown)
+    if abs(value) <= 1e-4 * strongest_one:
+        return "0"
+    return f"{value:.3g}".replace("-", "−")
+
+
 def _room(values: Sequence[float]) -> list[float]:
     """Ends of the axis with room for the numbers beside the bars."""
     low, high = min(0.0, *values), max(0.0, *values)
-    room = 0.14 * max(high - low, 1e-9)
+    room = 0.25 * max(high - low, 1e-9)
     return [low - room * (low < 0), high + room * (high > 0)]
 
 
