@@ -6,7 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,9 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+
+from shared.data.files import file_lock
+from tests.commands import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 
@@ -170,3 +173,36 @@ def fieldwork_in(prefect_server: str) -> Any:
 def fieldwork(tmp_path: Path, prefect_server: str) -> Fieldwork:
     """The command with an empty home and the session's Prefect server."""
     return Fieldwork(tmp_path / "home", prefect_server)
+
+
+@pytest.fixture(scope="session")
+def home_of(fieldwork_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`home_of(pipeline)`: a home with one published model of it. All tests share it: none writes to it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "published"
+
+    def published(pipeline: str) -> Path:
+        home = shared / pipeline
+        # the first process that needs it runs the pipeline, the others wait for it
+        with file_lock(shared / f"{pipeline}.lock"):
+            if not (home / "finished").exists():
+                commands = COMMANDS[pipeline]
+                fieldwork_in(home)(*commands.tiny, *commands.little_evidence, "--quiet").require_success()
+                (home / "finished").touch()
+        return home
+
+    return published
+
+
+@pytest.fixture(scope="session")
+def publish_shared(home_of: Callable[[str], Path]) -> Callable[[str, Path], None]:
+    """`publish_shared(pipeline, home)` publishes the model of `home_of(pipeline)` in another home, as version 1."""
+    from shared.data.home import Home
+    from shared.publishing.registry import Registry
+
+    def published(pipeline: str, home: Path) -> None:
+        [bundle] = [path.parent for path in home_of(pipeline).glob("artifacts/bundles/*/*/manifest.json")]
+        registry = Registry(Home(home, str(home / "store"), str(home / "artifacts")))
+        registry.promote(pipeline, registry.register(pipeline, bundle, ""))
+
+    return published

@@ -10,11 +10,9 @@ BROKEN = ("row-3", "row-77", "row-150")
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory, fieldwork_in, tiny, little_evidence):
+def published(published_alone):
     """The command in a home with one published model."""
-    fieldwork = fieldwork_in(tmp_path_factory.mktemp("published") / "home")
-    fieldwork(*tiny, *little_evidence, "--quiet").require_success()
-    return fieldwork
+    return published_alone("credit_scoring")
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,9 @@ VERSION = ("--version", "1")
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory, fieldwork_in) -> Any:
+def published(published_alone) -> Any:
     """The command in a home with one published model."""
-    fieldwork = fieldwork_in(tmp_path_factory.mktemp("published") / "home")
-    fieldwork(*TINY, *LITTLE).require_success()
-    return fieldwork
+    return published_alone("medical_segmentation")
 
 
 @pytest.fixture(scope="module")

@@ -6,21 +6,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-SETTINGS = (
-    "evaluation.num_bootstraps=50", "evaluation.boosting_rounds=10", "explanation.num_checked=20",
-    "explanation.num_steps=8",
-)  # fmt: skip
 ACTIONS = ("service_now", "plan_service", "run_on")
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory, fieldwork_in):
+def published(published_alone):
     """The command in a home with one published model."""
-    fieldwork = fieldwork_in(tmp_path_factory.mktemp("published") / "home")
-    options = [part for setting in SETTINGS for part in ("--set", setting)]
-    command = ("run", "predictive_maintenance", "--preset", "tiny", *options, "--quiet")
-    fieldwork(*command).require_success()
-    return fieldwork
+    return published_alone("predictive_maintenance")
 
 
 @pytest.fixture(scope="module")

@@ -8,32 +8,9 @@ from unittest.mock import patch
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from shared.data.files import file_lock
-from tests.flows.conftest import COMMANDS
-
 PAGES = Path(__file__).parents[3] / "apps" / "dashboard" / "pages"
 HomeOf = Callable[[str], Path]
 Open = Callable[..., AppTest]
-
-
-@pytest.fixture(scope="session")
-def home_of(fieldwork_in, tmp_path_factory) -> HomeOf:
-    """`home_of(pipeline)`: a home with one published model of it. All tests share it: who writes takes `own_home`."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "dashboard"
-
-    def published(pipeline: str) -> Path:
-        home = shared / pipeline
-        # the first process that needs it runs the pipeline, the others wait for it
-        with file_lock(shared / f"{pipeline}.lock"):
-            if not (home / "finished").exists():
-                fieldwork = fieldwork_in(home)
-                options = ("--preset", "tiny", "--quiet", *COMMANDS[pipeline].little_evidence)
-                fieldwork("run", pipeline, *options).require_success()
-                (home / "finished").touch()
-        return home
-
-    return published
 
 
 @pytest.fixture

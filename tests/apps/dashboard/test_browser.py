@@ -11,8 +11,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pipelines.catalogue import PIPELINES
-from shared.data.home import Home
-from shared.publishing.registry import Registry
 from tests.apps.dashboard.served import FLAGS, browser_path, served
 
 BROWSER = browser_path()
@@ -23,15 +21,11 @@ expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="module")
-def whole_home(home_of, tmp_path_factory) -> Path:
+def whole_home(publish_shared, tmp_path_factory) -> Path:
     """A home with a model of every pipeline, from those that the tests of the pages share."""
-    root = tmp_path_factory.mktemp("whole") / "home"
-    registry = Registry(Home(root, str(root / "store"), str(root / "artifacts")))
+    root: Path = tmp_path_factory.mktemp("whole") / "home"
     for pipeline in PIPELINES:
-        [bundle] = [
-            path.parent for path in home_of(pipeline.name).glob("artifacts/bundles/*/*/manifest.json")
-        ]
-        registry.promote(pipeline.name, registry.register(pipeline.name, bundle, ""))
+        publish_shared(pipeline.name, root)
     return root
 
 
