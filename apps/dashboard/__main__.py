@@ -1,5 +1,6 @@
 """`streamlit` with what the first page needs imported meanwhile: a visitor does not wait for it."""
 
+import gc
 import importlib
 import threading
 import time
@@ -25,8 +26,12 @@ def _import() -> None:
     for name in _NEEDED:
         importlib.import_module(name)
     _open_registry()
+    gc.freeze()
     time.sleep(_FIRST_PAGE_SECONDS)
     importlib.import_module("torch")
+    # Streamlit collects garbage after every run of a page, which takes a quarter of a second with all these modules
+    # and milliseconds without them; they are never garbage.
+    gc.freeze()
 
 
 def _open_registry() -> None:
