@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from apps.dashboard.listing import versions_of
 from shared.data.home import home
 from shared.orchestration.score_log import score_log
 from shared.publishing.blocks import Kind
@@ -111,7 +112,7 @@ def champion(pipeline: str) -> ModelVersion | None:
 
 def model(found: ModelVersion) -> Model:
     """A version with its verified bundle. Raises FieldworkError where the bundle is gone or damaged."""
-    return _model(str(home().root), found.pipeline, found.version, found.digest)
+    return _model(str(home().root), found)
 
 
 def history(pipeline: str) -> list[dict[str, Any]]:
@@ -136,15 +137,20 @@ def nothing_published() -> bool:
 
 @st.cache_resource(ttl=_LOOK_AGAIN_SECONDS, max_entries=100, show_spinner=False)
 def _versions(root: str, pipeline: str) -> list[ModelVersion]:
-    return [] if nothing_published() else Registry().list(pipeline)
+    return [] if nothing_published() else versions_of(pipeline, Registry().list)
 
 
-@st.cache_resource(max_entries=_MOST_MODELS, show_spinner=False)
-def _model(root: str, pipeline: str, version: int, digest: str) -> Model:
-    bundle = Registry().bundle(pipeline, version)
+def _name(found: ModelVersion) -> tuple[str, int, str]:
+    """Which model it is; aliases come and go."""
+    return found.pipeline, found.version, found.digest
+
+
+@st.cache_resource(max_entries=_MOST_MODELS, show_spinner=False, hash_funcs={ModelVersion: _name})
+def _model(root: str, found: ModelVersion) -> Model:
+    bundle = Registry().open(found)
     return Model(
-        pipeline=pipeline,
-        version=version,
+        pipeline=found.pipeline,
+        version=found.version,
         bundle=bundle,
         summary=RunSummary.model_validate(bundle.json("summary.json")),
         metrics=bundle.metrics,

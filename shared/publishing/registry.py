@@ -121,7 +121,21 @@ class Registry:
 
     def bundle(self, pipeline: str, version: int | str = CHAMPION) -> Bundle:
         """The verified bundle of a version, fetched first where it lies on a server or in a shared store."""
-        return self._bundle(self.version(pipeline, version))
+        return self.open(self.version(pipeline, version))
+
+    def open(self, found: ModelVersion) -> Bundle:
+        """As `bundle`, for a version that was looked up before: the registry is not asked again."""
+        with explained(self._tracking.uri):
+            kept = self._bundles.get(found.pipeline, found.digest, found.reference)
+            if kept is None and self._tracking.served:
+                kept = self._download(found)
+        if kept is None:
+            folder = self._bundles.folder(found.pipeline, found.digest)
+            raise FieldworkError(
+                f"The bundle of {found.pipeline} version {found.version} is gone from {folder}. "
+                f"Restore it, or use another: `fieldwork models promote {found.pipeline} VERSION`."
+            )
+        return kept
 
     def record(self, pipeline: str, version: int, decision: Decision, *, against: int | None) -> bool:
         """Keep a decision of the gate in the history and act on it; returns whether the version was promoted.
@@ -181,7 +195,7 @@ class Registry:
         found, before = self.version(pipeline, version), self.champion(pipeline)
         if before is not None and before.version == found.version:
             return
-        self._bundle(found)  # verified now, not when scoring needs it
+        self.open(found)  # verified now, not when scoring needs it
         client = self._tracking.client
         champions = find_champions(client, pipeline, before.version) if before else []
         # First the list, then the alias: a process killed between leaves an entry that rollback ignores.
@@ -202,19 +216,6 @@ class Registry:
         made = client.create_model_version(facts.pipeline, source, run_id=run_id or None, tags=tags)
         client.set_registered_model_alias(facts.pipeline, CHALLENGER, str(made.version))
         return int(made.version)
-
-    def _bundle(self, found: ModelVersion) -> Bundle:
-        with explained(self._tracking.uri):
-            kept = self._bundles.get(found.pipeline, found.digest, found.reference)
-            if kept is None and self._tracking.served:
-                kept = self._download(found)
-        if kept is None:
-            folder = self._bundles.folder(found.pipeline, found.digest)
-            raise FieldworkError(
-                f"The bundle of {found.pipeline} version {found.version} is gone from {folder}. "
-                f"Restore it, or use another: `fieldwork models promote {found.pipeline} VERSION`."
-            )
-        return kept
 
     def _keep(self, bundle: Bundle, run_id: str) -> tuple[str, str]:
         source, reference = self._bundles.add(bundle)

@@ -1,14 +1,16 @@
 """What pages read: the state of a home, right after it changed, whatever was in it before."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from apps.dashboard import published
+from apps.dashboard.listing import versions_of
 from shared.contracts.report import ContractBroken, Violation
 from shared.orchestration.score_log import logged, score_log
 from shared.orchestration.scoring import ScoreSummary
+from shared.publishing.versions import ModelVersion
 
 SUMMARY = ScoreSummary(
     pipeline="credit_scoring",
@@ -104,3 +106,51 @@ def test_a_page_without_a_model_names_the_one_command_and_runs_it(monkeypatch, t
     page.run()
     assert "train 3.0 s" in page.error[0].value
     assert page.button(key="credit_scoring/run")
+
+
+def found(version: int, *aliases: str) -> ModelVersion:
+    facts = {
+        "run_id": "r",
+        "digest": "d",
+        "source": "s",
+        "contract": "c@1.0.0",
+        "table": "t",
+        "created_at": "now",
+    }
+    return ModelVersion("credit_scoring", version, aliases=aliases, **facts)
+
+
+def asked_of(answers: list[list[ModelVersion]]) -> Callable[[str], list[ModelVersion]]:
+    return lambda pipeline: answers.pop(0)
+
+
+def test_the_registry_is_asked_again_only_when_its_database_has_changed():
+    database = published.home().mlflow_db
+    database.parent.mkdir(parents=True)
+    database.write_bytes(b"one")
+    first, second = [found(1, "champion")], [found(2, "champion"), found(1)]
+    assert versions_of("credit_scoring", asked_of([first])) == first
+    assert versions_of("credit_scoring", asked_of([])) == first
+    database.write_bytes(b"another")
+    assert versions_of("credit_scoring", asked_of([second])) == second
+    database.with_name(f"{database.name}-wal").write_bytes(b"not yet in the database")
+    assert versions_of("credit_scoring", asked_of([first])) == first
+
+
+def test_a_registry_on_a_server_is_asked_every_time(monkeypatch):
+    published.home().mlflow_db.parent.mkdir(parents=True)
+    published.home().mlflow_db.write_bytes(b"not in use")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    answers = [[found(1)], [found(2)]]
+    assert [versions_of("credit_scoring", asked_of(answers)) for _ in range(2)] == [[found(1)], [found(2)]]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"database": null}', "cut"])
+def test_a_listing_that_cannot_be_read_is_made_anew(text):
+    published.home().mlflow_db.parent.mkdir(parents=True)
+    published.home().mlflow_db.write_bytes(b"one")
+    versions_of("credit_scoring", asked_of([[found(1)]]))
+    [place] = published.home().cache.glob("dashboard/versions/*.json")
+    place.write_text(text)
+    assert versions_of("credit_scoring", asked_of([[found(2)]])) == [found(2)]
+    assert versions_of("credit_scoring", asked_of([])) == [found(2)]
