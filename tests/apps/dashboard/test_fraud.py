@@ -50,10 +50,3 @@ def test_a_file_without_the_columns_of_the_contract_is_refused(open_page):
 def test_features_carry_the_warning_of_a_failed_check(open_page, failed_explanation):
     page = open_page(KEY, view="What alerts rest on")
     assert any("Not faithful for this model" in error.value for error in page.error)
-
-
-def test_nothing_is_published_and_the_page_says_the_one_command(open_page, tmp_path):
-    page = open_page(KEY, home=tmp_path / "empty")
-    assert not page.exception
-    assert page.code[0].value == "fieldwork run fraud_detection"
-    assert not page.tabs

@@ -143,12 +143,6 @@ def test_the_network_stands_beside_the_plain_ways_to_forecast(open_page):
     assert table_with(page, "stage")["stage"].to_list() == ["near failure", "on the way", "far from failure"]
 
 
-def test_without_a_model_the_page_says_the_one_command(open_page, tmp_path):
-    page = open_page(KEY, home=tmp_path)
-    assert not page.exception
-    assert "fieldwork run predictive_maintenance" in page.code[0].value
-
-
 def _board_without_failures() -> None:
     from types import SimpleNamespace
 

@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from apps.dashboard import published
 from apps.dashboard.listing import versions_of
+from pipelines.catalogue import PIPELINES
 from shared.contracts.report import ContractBroken, Violation
 from shared.orchestration.score_log import logged, score_log
 from shared.orchestration.scoring import ScoreSummary
@@ -106,6 +107,15 @@ def test_a_page_without_a_model_names_the_one_command_and_runs_it(monkeypatch, t
     page.run()
     assert "train 3.0 s" in page.error[0].value
     assert page.button(key="credit_scoring/run")
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda pipeline: pipeline.name)
+def test_every_page_of_an_empty_home_says_the_one_command(open_page, tmp_path, pipeline):
+    page = open_page(pipeline.name, home=tmp_path / "empty")
+    assert not page.exception
+    assert page.markdown[0].value.endswith(pipeline.question)
+    assert page.code[0].value == f"fieldwork run {pipeline.name}"
+    assert not page.tabs
 
 
 def found(version: int, *aliases: str) -> ModelVersion:

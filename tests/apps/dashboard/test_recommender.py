@@ -167,9 +167,3 @@ def test_a_file_of_something_else_gives_one_message(open_page, content, expected
     assert not page.exception
     assert len(page.error) == 1
     assert expected in page.error[0].value.replace("\\", "")
-
-
-def test_without_a_model_the_page_says_the_one_command(open_page, tmp_path):
-    page = open_page("recommender", home=tmp_path)
-    assert not page.exception
-    assert "fieldwork run recommender" in page.code[0].value
