@@ -1,10 +1,12 @@
 """What a page says about its pipeline; everything that pages have alike follows from it."""
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from apps.dashboard.manifests import to_score
 from pipelines import catalogue
 
 if TYPE_CHECKING:
@@ -19,24 +21,14 @@ Scorer = TypeVar("Scorer")
 TABLES = ("csv", "tsv", "txt", "jsonl", "parquet", "gz")
 
 
-class ScoreFile(Protocol):
-    """The scoring of a pipeline, without its flow: a file or folder in, tables beside `output_path` out."""
-
-    def __call__(
-        self, input_path: Path, output_path: Path, *, version: str, explain: bool
-    ) -> "ScoreSummary": ...
-
-
 @dataclass(frozen=True, slots=True)
 class Domain(Generic[Scorer]):
     """A pipeline as its page sees it.
 
     titles: metrics to show, in order, with their names for people; the first four become cards.
     baselines: names for people of what the model is compared with.
-    load: the scorer of a verified bundle; imports what it needs itself, since torch costs seconds.
-    score: the pipeline's scoring of a file.
     accepts: suffixes of files that may be uploaded, without the dot.
-    several: whether one upload may be several files; they are then scored as a folder.
+    several: whether one upload may be several files; they are then scored as a folder, by the pipeline's `score_files`.
     example: writes an input into an empty folder and returns its path: something to try the page with; `example_title`
         says what it is.
     contract: what the files must hold, where it depends on the model; else the pipeline's input contract.
@@ -45,8 +37,6 @@ class Domain(Generic[Scorer]):
 
     pipeline: str
     titles: Mapping[str, str]
-    load: Callable[["Bundle", str], Scorer]
-    score: ScoreFile
     baselines: Mapping[str, str] = field(default_factory=dict)
     accepts: tuple[str, ...] = TABLES
     several: bool = False
@@ -60,9 +50,25 @@ class Domain(Generic[Scorer]):
         """The pipeline's entry in the catalogue: title, question, contracts."""
         return catalogue.find(self.pipeline)
 
+    def load(self, bundle: "Bundle", version: str) -> Scorer:
+        """The pipeline's scorer of a verified bundle. The first call imports torch, which takes seconds."""
+        return cast(Scorer, self._module("score").Scorer.from_bundle(bundle, version))
+
+    def score(self, input_path: Path, output_path: Path, *, version: str, explain: bool) -> "ScoreSummary":
+        """The pipeline's scoring without its flow: a file or folder in, tables beside `output_path` out."""
+        if self.several:
+            score_file, source = self._module("score_files").score_files, to_score(input_path)
+        else:
+            score_file, source = self._module("score_table").score_table, input_path
+        return cast("ScoreSummary", score_file(source, output_path, version=version, explain=explain))
+
     def key(self, name: str) -> str:
         """A key for widgets and session state that no other page uses."""
         return f"{self.pipeline}/{name}"
+
+    def _module(self, name: str) -> Any:
+        """A module of the pipeline; only what is used is imported, since torch costs seconds."""
+        return importlib.import_module(f"{self.entry.module}.{name}")
 
 
 AnyDomain = Domain[Any]

@@ -25,23 +25,9 @@ if TYPE_CHECKING:
     from pipelines.credit_scoring.schema import LenderSchema
     from pipelines.credit_scoring.score import Scorer
     from shared.contracts.contract import Contract
-    from shared.orchestration.scoring import ScoreSummary
-    from shared.publishing.bundle import Bundle
 
 _NUM_EXAMPLES = 200
 _EXAMPLE_SEED = 20_260
-
-
-def _load(bundle: "Bundle", version: str) -> "Scorer":
-    from pipelines.credit_scoring.score import Scorer
-
-    return Scorer.from_bundle(bundle, version)
-
-
-def _score(input_path: Path, output_path: Path, *, version: str, explain: bool) -> "ScoreSummary":
-    from pipelines.credit_scoring.score_table import score_table
-
-    return score_table(input_path, output_path, version=version, explain=explain)
 
 
 def _schema(model: Model) -> "LenderSchema":
@@ -67,7 +53,7 @@ def _example(model: Model, folder: Path) -> Path:
     return path
 
 
-DOMAIN = Domain(
+DOMAIN: "Domain[Scorer]" = Domain(
     pipeline="credit_scoring",
     titles={
         "test/roc_auc": "ROC-AUC",
@@ -76,8 +62,6 @@ DOMAIN = Domain(
         "test/ece": "Calibration error (ECE)",
     },
     baselines={"logistic_regression": "logistic regression", "gradient_boosting": "gradient boosting"},
-    load=_load,
-    score=_score,
     example=_example,
     contract=_contract,
 )

@@ -20,22 +20,8 @@ if TYPE_CHECKING:
     from pipelines.dqn_agent.cards import Card
     from pipelines.dqn_agent.score import Scorer
     from shared.contracts.contract import Contract
-    from shared.orchestration.scoring import ScoreSummary
-    from shared.publishing.bundle import Bundle
 
 _NUM_EXAMPLES = 24
-
-
-def _load(bundle: "Bundle", version: str) -> "Scorer":
-    from pipelines.dqn_agent.score import Scorer
-
-    return Scorer.from_bundle(bundle, version)
-
-
-def _score(input_path: Path, output_path: Path, *, version: str, explain: bool) -> "ScoreSummary":
-    from pipelines.dqn_agent.score_table import score_table
-
-    return score_table(input_path, output_path, version=version, explain=explain)
 
 
 def _card(model: Model) -> "Card":
@@ -59,15 +45,13 @@ def _example(model: Model, folder: Path) -> Path:
     return path
 
 
-DOMAIN = Domain(
+DOMAIN: "Domain[Scorer]" = Domain(
     pipeline="dqn_agent",
     titles={
         "test/return_iqm": "Return, interquartile mean of the seeds",
         "test/success_rate": "Successful episodes",
         "test/return_mean": "Return, mean",
     },
-    load=_load,
-    score=_score,
     example=_example,
     contract=_contract,
 )

@@ -8,7 +8,7 @@ import streamlit as st
 from apps.dashboard.components.metrics_table import metrics_table
 from apps.dashboard.components.upload import score_upload
 from apps.dashboard.domain import TABLES, Domain
-from apps.dashboard.manifests import HELP, to_score
+from apps.dashboard.manifests import HELP
 from apps.dashboard.page import open_page, show_views
 from apps.dashboard.published import Model
 from apps.dashboard.scoring import scorer
@@ -24,20 +24,6 @@ from pipelines.ecg_anomaly.wording import NOT_A_MEDICAL_DEVICE
 
 if TYPE_CHECKING:
     from pipelines.ecg_anomaly.score import Scorer
-    from shared.orchestration.scoring import ScoreSummary
-    from shared.publishing.bundle import Bundle
-
-
-def _load(bundle: "Bundle", version: str) -> "Scorer":
-    from pipelines.ecg_anomaly.score import Scorer
-
-    return Scorer.from_bundle(bundle, version)
-
-
-def _score(input_path: Path, output_path: Path, *, version: str, explain: bool) -> "ScoreSummary":
-    from pipelines.ecg_anomaly.score_files import score_files
-
-    return score_files(to_score(input_path), output_path, version=version, explain=explain)
 
 
 def _example(model: Model, folder: Path) -> Path:
@@ -73,8 +59,6 @@ DOMAIN: "Domain[Scorer]" = Domain(
         "pca": "PCA reconstruction",
         "interval_rule": "RR interval rule",
     },
-    load=_load,
-    score=_score,
     example=_example,
     accepts=("hea", "dat", "atr", "edf", *TABLES),
     several=True,

@@ -19,20 +19,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from pipelines.fraud_detection.score import Scorer
-    from shared.orchestration.scoring import ScoreSummary
-    from shared.publishing.bundle import Bundle
-
-
-def _load(bundle: "Bundle", version: str) -> "Scorer":
-    from pipelines.fraud_detection.score import Scorer
-
-    return Scorer.from_bundle(bundle, version)
-
-
-def _score(input_path: Path, output_path: Path, *, version: str, explain: bool) -> "ScoreSummary":
-    from pipelines.fraud_detection.score_table import score_table
-
-    return score_table(input_path, output_path, version=version, explain=explain)
 
 
 def _example(model: Model, folder: Path) -> Path:
@@ -46,7 +32,7 @@ def _example(model: Model, folder: Path) -> Path:
     return path
 
 
-DOMAIN = Domain(
+DOMAIN: "Domain[Scorer]" = Domain(
     pipeline="fraud_detection",
     titles={
         "test/average_precision": "Average precision",
@@ -63,8 +49,6 @@ DOMAIN = Domain(
         "max_z": "largest z-score",
         "pca": "PCA",
     },
-    load=_load,
-    score=_score,
     example=_example,
     example_title="the last day of the model's history",
 )

@@ -25,20 +25,6 @@ if TYPE_CHECKING:
     from pipelines.predictive_maintenance.score import Scorer
     from pipelines.predictive_maintenance.timeline import Timeline
     from shared.contracts.contract import Contract
-    from shared.orchestration.scoring import ScoreSummary
-    from shared.publishing.bundle import Bundle
-
-
-def _load(bundle: "Bundle", version: str) -> "Scorer":
-    from pipelines.predictive_maintenance.score import Scorer  # torch: only when something is scored
-
-    return Scorer.from_bundle(bundle, version)
-
-
-def _score(input_path: Path, output_path: Path, *, version: str, explain: bool) -> "ScoreSummary":
-    from pipelines.predictive_maintenance.score_table import score_table
-
-    return score_table(input_path, output_path, version=version, explain=explain)
 
 
 def _schema(model: Model) -> "ReadingsSchema":
@@ -64,7 +50,7 @@ def _example(model: Model, folder: Path) -> Path:
     return path
 
 
-DOMAIN = Domain(
+DOMAIN: "Domain[Scorer]" = Domain(
     pipeline="predictive_maintenance",
     titles={
         "test/rmse_clipped": "RMSE up to the cap",
@@ -74,8 +60,6 @@ DOMAIN = Domain(
         "test/anomaly_roc_auc": "ROC-AUC of the anomaly score",
     },
     baselines=BASELINES,
-    load=_load,
-    score=_score,
     example=_example,
     contract=_contract,
 )

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from pipelines.recommender.score import Scorer
-    from shared.orchestration.scoring import ScoreSummary
-    from shared.publishing.bundle import Bundle
 
 _MODELS = {
     "popularity": "popularity",
@@ -39,18 +37,6 @@ _MODELS = {
 }
 
 
-def _load(bundle: "Bundle", version: str) -> "Scorer":
-    from pipelines.recommender.score import Scorer  # torch: only when something is scored
-
-    return Scorer.from_bundle(bundle, version)
-
-
-def _score(input_path: Path, output_path: Path, *, version: str, explain: bool) -> "ScoreSummary":
-    from pipelines.recommender.score_table import score_table
-
-    return score_table(input_path, output_path, version=version, explain=explain)
-
-
 def _example(model: Model, folder: Path) -> Path:
     """Users of the training as they are, and visitors who had a part of what one of them had."""
     from pipelines.recommender.example import example_histories
@@ -60,7 +46,7 @@ def _example(model: Model, folder: Path) -> Path:
     return path
 
 
-DOMAIN = Domain(
+DOMAIN: "Domain[Scorer]" = Domain(
     pipeline="recommender",
     titles={
         "test/ndcg_at_20": "NDCG@20",
@@ -69,8 +55,6 @@ DOMAIN = Domain(
         "test/ndcg_at_10": "NDCG@10",
     },
     baselines=_MODELS,
-    load=_load,
-    score=_score,
     example=_example,
 )
 

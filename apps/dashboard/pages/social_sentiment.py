@@ -20,22 +20,8 @@ if TYPE_CHECKING:
 
     from pipelines.social_sentiment.score import Scorer
     from shared.contracts.contract import Contract
-    from shared.orchestration.scoring import ScoreSummary
-    from shared.publishing.bundle import Bundle
 
 _EXAMPLE_POSTS, _EXAMPLE_DAYS, _EXAMPLE_SEED = 600, 35, 20_260
-
-
-def _load(bundle: "Bundle", version: str) -> "Scorer":
-    from pipelines.social_sentiment.score import Scorer
-
-    return Scorer.from_bundle(bundle, version)
-
-
-def _score(input_path: Path, output_path: Path, *, version: str, explain: bool) -> "ScoreSummary":
-    from pipelines.social_sentiment.score_table import score_table
-
-    return score_table(input_path, output_path, version=version, explain=explain)
 
 
 def _contract(model: Model) -> "Contract":
@@ -53,7 +39,7 @@ def _example(model: Model, folder: Path) -> Path:
     return path
 
 
-DOMAIN = Domain(
+DOMAIN: "Domain[Scorer]" = Domain(
     pipeline="social_sentiment",
     titles={
         "test/macro_recall": "Macro-recall",
@@ -66,8 +52,6 @@ DOMAIN = Domain(
         "lexicon": "lexicon (VADER)",
         "majority": "majority label",
     },
-    load=_load,
-    score=_score,
     example=_example,
     contract=_contract,
 )
