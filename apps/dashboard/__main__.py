@@ -1,14 +1,13 @@
 """`streamlit` with what the first page needs imported meanwhile: a visitor does not wait for it."""
 
 import gc
-import importlib
 import threading
 import time
 
-# Seconds altogether, most of them of MLflow.
-_NEEDED = ("polars", "mlflow.tracking", "plotly.graph_objects", "apps.dashboard.page")
-# Only scoring needs torch; its import would slow the first page down, which takes about so long.
-_FIRST_PAGE_SECONDS = 3.0
+from apps.dashboard.imports import imported, ready_to_draw
+
+# As long as a first page takes: what is imported meanwhile slows it down.
+_PAUSE_SECONDS = 3.0
 
 
 def main() -> None:
@@ -23,28 +22,16 @@ def main() -> None:
 
 
 def _import() -> None:
-    for name in _NEEDED:
-        importlib.import_module(name)
-    _open_registry()
-    gc.freeze()
-    time.sleep(_FIRST_PAGE_SECONDS)
-    importlib.import_module("torch")
+    """What pages need, in the order in which they need it; MLflow waits until someone asks it, which is seldom."""
+    ready_to_draw()
+    imported("apps.dashboard.page")
+    time.sleep(_PAUSE_SECONDS)
+    imported("torch")
     # Streamlit collects garbage after every run of a page, which takes a quarter of a second with all these modules
-    # and milliseconds without them; they are never garbage.
+    # and milliseconds without them; they are never garbage. A first score imports more than torch.
     gc.freeze()
-
-
-def _open_registry() -> None:
-    """MLflow prepares its tables for the first question, which takes most of a second."""
-    from apps.dashboard.published import nothing_published
-    from shared.errors import FieldworkError
-    from shared.publishing.registry import Registry
-
-    if not nothing_published():
-        try:
-            Registry().list()
-        except FieldworkError:
-            return  # the page will ask again, and says what is wrong
+    time.sleep(_PAUSE_SECONDS)
+    gc.freeze()
 
 
 if __name__ == "__main__":

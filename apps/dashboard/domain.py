@@ -1,11 +1,11 @@
 """What a page says about its pipeline; everything that pages have alike follows from it."""
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from apps.dashboard.imports import imported
 from apps.dashboard.manifests import to_score
 from pipelines import catalogue
 
@@ -68,7 +68,7 @@ class Domain(Generic[Scorer]):
 
     def _module(self, name: str) -> Any:
         """A module of the pipeline; only what is used is imported, since torch costs seconds."""
-        return importlib.import_module(f"{self.entry.module}.{name}")
+        return imported(f"{self.entry.module}.{name}")
 
 
 AnyDomain = Domain[Any]

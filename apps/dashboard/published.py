@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from apps.dashboard.imports import imported
 from apps.dashboard.listing import versions_of
 from shared.data.home import home
 from shared.orchestration.score_log import score_log
@@ -130,6 +131,12 @@ def refresh() -> None:
     _versions.clear()
 
 
+def registry() -> Registry:
+    """The registry for questions that MLflow answers: the first one imports it, which takes seconds."""
+    imported("mlflow.tracking")
+    return Registry()
+
+
 def nothing_published() -> bool:
     """Whether there is no registry yet: asking MLflow would create one."""
     return not os.environ.get("MLFLOW_TRACKING_URI") and not home().mlflow_db.is_file()
@@ -137,7 +144,7 @@ def nothing_published() -> bool:
 
 @st.cache_resource(ttl=_LOOK_AGAIN_SECONDS, max_entries=100, show_spinner=False)
 def _versions(root: str, pipeline: str) -> list[ModelVersion]:
-    return [] if nothing_published() else versions_of(pipeline, Registry().list)
+    return [] if nothing_published() else versions_of(pipeline, lambda name: registry().list(name))
 
 
 def _name(found: ModelVersion) -> tuple[str, int, str]:

@@ -74,6 +74,7 @@ class Settings:
             "client.showErrorDetails": "none",
             "client.toolbarMode": "viewer",
             "runner.magicEnabled": "false",
+            "logger.enableRich": "false",  # it writes to the standard output, which nobody reads
             "theme.light.primaryColor": "#1f5f99",
             "theme.dark.primaryColor": "#7db6ea",
         }

@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from apps.dashboard.imports import ready_to_draw
+
 _SIDEBAR_PIXELS = 240
 # Room for what the page is about: Streamlit's own margins would leave two thirds of a small screen to it.
 _STYLE = """<style>
@@ -12,7 +14,8 @@ _STYLE = """<style>
 
 
 def dress(title: str) -> None:
-    """Set the title in the browser and the measures of the page. Draws nothing."""
+    """Set the title in the browser and the measures of the page. Draws nothing, but the page can draw from here on."""
+    ready_to_draw()
     st.set_page_config(
         page_title=f"{title} · Fieldwork", layout="wide", initial_sidebar_state=_SIDEBAR_PIXELS
     )

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shared.contracts.report import ContractBroken
 from shared.data.home import home
-from shared.orchestration.scoring import ScoreSummary
 from shared.publishing.history import History
+
+if TYPE_CHECKING:
+    from shared.orchestration.scoring import ScoreSummary
 
 
 def score_log(pipeline: str) -> History:
@@ -14,7 +17,7 @@ def score_log(pipeline: str) -> History:
     return History(home().artifacts / "scores" / f"{pipeline}.jsonl")
 
 
-def logged(pipeline: str, input_path: Path, score: Callable[[], ScoreSummary]) -> ScoreSummary:
+def logged(pipeline: str, input_path: Path, score: Callable[[], "ScoreSummary"]) -> "ScoreSummary":
     """Call `score` and note what came of it: counts and drift, or the rules that the file breaks as a whole.
 
     Its place tells which file it was; no value of a row is noted.

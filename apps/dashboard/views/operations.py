@@ -104,7 +104,7 @@ def tracked_runs() -> None:
             pipeline.headline: run.metrics.get(pipeline.headline),
             "verdict": run.verdict,
         }
-        for run in Registry().runs(pipeline.name)
+        for run in published.registry().runs(pipeline.name)
     ]
     st.dataframe(rows, hide_index=True, column_config={"at (UTC)": MOMENT})
 
@@ -145,7 +145,7 @@ def _rollback(pipeline: Pipeline) -> None:
         reason = st.text_input("Why", key="operations/reason", max_chars=300)
         sure = st.button("Roll back", type="primary", disabled=not reason.strip(), key="operations/rollback")
     if sure:
-        now = Registry().rollback(pipeline.name, reason=f"{reason.strip()} (dashboard)")
+        now = published.registry().rollback(pipeline.name, reason=f"{reason.strip()} (dashboard)")
         published.refresh()
         banner("good", f"{pipeline.title}: version {now.version} is champion again.")
 
