@@ -88,6 +88,7 @@ def save(figure: "Figure") -> str:
     """The SVG text. The same drawing gives the same text on every run: no date, no random ids."""
     buffer = io.StringIO()
     with _text_as_text():
+        _lay_out(figure)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     text = buffer.getvalue()
     text = re.sub(r"<\?xml.*?<svg", "<svg", text, count=1, flags=re.DOTALL)
@@ -95,6 +96,13 @@ def save(figure: "Figure") -> str:
     # A hundredth of a point is finer than any screen.
     text = re.sub(r' d="[^"]*"', lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match.group()), text)
     return re.sub(r"\n\s+", "\n", text)
+
+
+def _lay_out(figure: "Figure") -> None:
+    """Place the axes now: `savefig` would draw the whole figure once more, unseen, to have it done."""
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def shorten(text: str, length: int = 34) -> str:

@@ -1,13 +1,46 @@
 """What the tests of the flows have in common: how each pipeline is run in seconds, and new rows for it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from unittest.mock import patch
 
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from tests.commands import COMMANDS, CREDIT_SCORING, RECOMMENDER, Commands, settings
+
+_savefig, _lay_out = Figure.savefig, ConstrainedLayoutEngine.execute
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _empty_figures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Figures take half of a short run in this process; the tests of each pipeline's whole run draw them."""
+    if request.module.__name__.endswith("_run"):
+        yield
+        return
+    with drawing(_save_nothing, lambda engine, figure: None):
+        yield
+
+
+@pytest.fixture
+def drawn_figures() -> Iterator[None]:
+    """For a test that looks at them."""
+    with drawing(_savefig, _lay_out):
+        yield
+
+
+@contextmanager
+def drawing(savefig: Callable[..., None], lay_out: Callable[..., None]) -> Iterator[None]:
+    with patch.object(Figure, "savefig", savefig), patch.object(ConstrainedLayoutEngine, "execute", lay_out):
+        yield
+
+
+def _save_nothing(figure: Any, target: IO[str], **options: Any) -> None:
+    target.write('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>')
 
 
 @pytest.fixture(scope="session")

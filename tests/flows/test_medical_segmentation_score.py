@@ -88,6 +88,7 @@ def test_a_second_run_writes_the_same_files_and_leaves_others_alone(published, c
     assert {path.name: path.read_bytes() for path in (tmp_path / "results.masks").iterdir()} == before
 
 
+@pytest.mark.usefixtures("drawn_figures")
 def test_outlines_are_drawn_where_they_are_asked_for(published, clinic, tmp_path):
     command = (
         "score",

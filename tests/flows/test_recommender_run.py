@@ -51,7 +51,7 @@ def first_run(
     tmp_path_factory: pytest.TempPathFactory, fieldwork_in: Any, tiny_recommender: Sequence[str]
 ) -> FirstRun:
     fieldwork = fieldwork_in(tmp_path_factory.mktemp("first_run") / "home")
-    outcome = fieldwork.process(*tiny_recommender, "--json", "-", own_server=True)
+    outcome = fieldwork(*tiny_recommender, "--json", "-")
     return FirstRun(fieldwork, outcome.require_success())
 
 
