@@ -11,6 +11,7 @@ from rich.table import Table
 
 from apps.cli.console import NO_NUMBER, duration, interval, number, plain, table
 from pipelines.catalogue import PIPELINES, Pipeline
+from shared.publishing.blocks import best_first
 
 Summary = Mapping[str, Any]
 
@@ -138,17 +139,10 @@ class Outcome:
     @property
     def best_baseline(self) -> tuple[str, Mapping[str, Any]]:
         """Name and headline metric of the best baseline; empty where there is none or no direction is better."""
-        higher_is_better = self.headline.get("higher_is_better")
         baselines = (self.summary or {}).get("baselines") or {}
-        known = {
-            name: metrics[self.pipeline.headline]
-            for name, metrics in baselines.items()
-            if (metrics.get(self.pipeline.headline) or {}).get("value") is not None
-        }
-        if higher_is_better is None or not known:
-            return "", {}
-        name = (max if higher_is_better else min)(known, key=lambda each: known[each]["value"])
-        return name, known[name]
+        known = {name: metrics.get(self.pipeline.headline) or {} for name, metrics in baselines.items()}
+        ranked = best_first(known)
+        return (ranked[0], known[ranked[0]]) if ranked else ("", {})
 
     @property
     def verdict(self) -> str:

@@ -17,6 +17,7 @@ from shared.publishing.blocks import (
     Section,
     Table,
     Value,
+    best_first,
     direction,
     estimate,
     interval,
@@ -177,12 +178,9 @@ def _bullets(items: Sequence[str]) -> list[Block]:
 def _card(
     metric: MetricValue, name: str, title: str, models: Mapping[str, Metrics], others: str
 ) -> MetricCard:
-    note = ""
-    values = {model: metrics[name].value for model, metrics in models.items() if name in metrics}
-    known = {model: value for model, value in values.items() if value is not None}
-    if known:
-        best = (max if metric.higher_is_better else min)(known, key=lambda model: known[model])
-        note = f"Best {others}: {best}, {estimate(models[best][name].model_dump())}"
+    known = {model: metrics[name].model_dump() for model, metrics in models.items() if name in metrics}
+    ranked = best_first(known)
+    note = f"Best {others}: {ranked[0]}, {estimate(known[ranked[0]])}" if ranked else ""
     return MetricCard(title, metric.model_dump(), note)
 
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from apps.dashboard.components.text import escaped
 from apps.dashboard.published import Model
-from shared.publishing.blocks import direction, estimate, interval, show
+from shared.publishing.blocks import best_first, direction, estimate, interval, show
 from shared.publishing.standard import readable
 from shared.publishing.summary import Metrics, MetricValue
 
@@ -63,23 +63,11 @@ def _card(
         f"95 % interval {between}" if between else "no interval",
         ", ".join(part for part in (f"n = {show(metric.n)}", direction(document)) if part),
     ]
-    best = _best(name, metric, models)
-    if best:
-        other = models[best][name].model_dump()
-        notes.append(f"best baseline: {named.get(best, readable(best))} {estimate(other)}")
+    known = {model: metrics[name].model_dump() for model, metrics in models.items() if name in metrics}
+    if ranked := best_first(known):
+        best = ranked[0]
+        notes.append(f"best baseline: {named.get(best, readable(best))} {estimate(known[best])}")
     return _frame(title, estimate(document), metric.unit, notes)
-
-
-def _best(name: str, metric: MetricValue, models: Mapping[str, Metrics]) -> str:
-    """The baseline that is best at this metric; empty where there is none or no direction is better."""
-    values = {
-        model: metrics[name].value
-        for model, metrics in models.items()
-        if name in metrics and metrics[name].value is not None
-    }
-    if not values or metric.higher_is_better is None:
-        return ""
-    return (max if metric.higher_is_better else min)(values, key=lambda model: values[model] or 0.0)
 
 
 def _frame(title: str, value: str, unit: str, notes: Sequence[str]) -> str:

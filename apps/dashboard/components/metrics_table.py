@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from apps.dashboard.published import Model
-from shared.publishing.blocks import direction, estimate, interval, show
+from shared.publishing.blocks import best_first, direction, estimate, interval, show
 from shared.publishing.standard import readable
 
 
@@ -16,15 +16,11 @@ def metrics_table(model: Model, titles: Mapping[str, str], baselines: Mapping[st
     rows = []
     for name in names:
         document = metrics[name].model_dump()
-        rivals = sorted(
-            (
-                (other, found[name].model_dump())
-                for other, found in model.summary.baselines.items()
-                if name in found and found[name].value is not None
-            ),
-            key=lambda rival: rival[1]["value"],
-            reverse=bool(document["higher_is_better"]),
-        )
+        rivals = {
+            other: found[name].model_dump()
+            for other, found in model.summary.baselines.items()
+            if name in found and found[name].value is not None
+        }
         rows.append(
             {
                 "metric": titles.get(name, readable(name.removeprefix("test/"))),
@@ -33,7 +29,8 @@ def metrics_table(model: Model, titles: Mapping[str, str], baselines: Mapping[st
                 "n": show(document["n"]),
                 "direction": direction(document) or document.get("reason", ""),
                 "baselines, best first": ", ".join(
-                    f"{baselines.get(other, readable(other))} {estimate(found)}" for other, found in rivals
+                    f"{baselines.get(other, readable(other))} {estimate(rivals[other])}"
+                    for other in best_first(rivals) or rivals
                 ),
             }
         )
