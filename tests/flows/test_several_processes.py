@@ -11,22 +11,17 @@ from typing import Any
 import pytest
 import torch
 
+from tests.commands import CREDIT_SCORING, MEDICAL_SEGMENTATION, settings
+
 ROOT = Path(__file__).parents[2]
 # Dropout is drawn by each process for its own rows, so without it two processes do what one does.
 CREDIT = (
-    "run", "credit_scoring", "--preset", "tiny", "--quiet", "--set", "model.dropout=0",
-    "--set", "evaluation.num_bootstraps=50", "--set", "explanation.num_checked=20",
-    "--set", "explanation.stability_seeds=0", "--set", "explanation.num_recourse=0",
-)  # fmt: skip
-MEDICAL = (
-    "run",
-    "medical_segmentation",
-    "--preset",
-    "tiny",
+    *CREDIT_SCORING.tiny,
+    *CREDIT_SCORING.little_evidence,
     "--quiet",
-    "--set",
-    "evaluation.num_bootstraps=50",
+    *settings("model.dropout=0"),
 )
+MEDICAL = (*MEDICAL_SEGMENTATION.tiny, *MEDICAL_SEGMENTATION.little_evidence, "--quiet")
 
 
 def torchrun(fieldwork: Any, *arguments: object) -> "subprocess.CompletedProcess[str]":
