@@ -11,7 +11,6 @@ from rich.table import Table
 
 from apps.cli.console import NO_NUMBER, duration, interval, number, plain, table
 from pipelines.catalogue import PIPELINES, Pipeline
-from shared.publishing.blocks import best_first
 
 Summary = Mapping[str, Any]
 
@@ -139,9 +138,12 @@ class Outcome:
     @property
     def best_baseline(self) -> tuple[str, Mapping[str, Any]]:
         """Name and headline metric of the best baseline; empty where there is none or no direction is better."""
+        from shared.publishing.blocks import best_first
+
         baselines = (self.summary or {}).get("baselines") or {}
         known = {name: metrics.get(self.pipeline.headline) or {} for name, metrics in baselines.items()}
-        ranked = best_first(known)
+        values = {name: metric.get("value") for name, metric in known.items()}
+        ranked = best_first(values, self.headline.get("higher_is_better"))
         return (ranked[0], known[ranked[0]]) if ranked else ("", {})
 
     @property

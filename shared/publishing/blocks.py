@@ -225,14 +225,10 @@ def direction(metric: Mapping[str, Any]) -> str:
     return "" if higher is None else "higher is better" if higher else "lower is better"
 
 
-def best_first(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Names of models by one metric, the best one first; without those that have no value or no better direction."""
-    known = {
-        name: metric["value"] * (-1 if metric["higher_is_better"] else 1)
-        for name, metric in metrics.items()
-        if metric.get("value") is not None and metric.get("higher_is_better") is not None
-    }
-    return sorted(known, key=lambda name: known[name])
+def best_first(values: Mapping[str, float | None], higher_is_better: bool | None) -> list[str]:
+    """Names by their value, the best first, without those that have none; empty where no direction is better."""
+    known = {name: value for name, value in values.items() if value is not None}
+    return [] if higher_is_better is None else sorted(known, key=known.__getitem__, reverse=higher_is_better)
 
 
 def _minus(text: str) -> str:

@@ -178,9 +178,10 @@ def _bullets(items: Sequence[str]) -> list[Block]:
 def _card(
     metric: MetricValue, name: str, title: str, models: Mapping[str, Metrics], others: str
 ) -> MetricCard:
-    known = {model: metrics[name].model_dump() for model, metrics in models.items() if name in metrics}
-    ranked = best_first(known)
-    note = f"Best {others}: {ranked[0]}, {estimate(known[ranked[0]])}" if ranked else ""
+    values = {model: metrics[name].value for model, metrics in models.items() if name in metrics}
+    note = ""
+    if ranked := best_first(values, metric.higher_is_better):
+        note = f"Best {others}: {ranked[0]}, {estimate(models[ranked[0]][name].model_dump())}"
     return MetricCard(title, metric.model_dump(), note)
 
 

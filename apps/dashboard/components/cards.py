@@ -63,10 +63,10 @@ def _card(
         f"95 % interval {between}" if between else "no interval",
         ", ".join(part for part in (f"n = {show(metric.n)}", direction(document)) if part),
     ]
-    known = {model: metrics[name].model_dump() for model, metrics in models.items() if name in metrics}
-    if ranked := best_first(known):
-        best = ranked[0]
-        notes.append(f"best baseline: {named.get(best, readable(best))} {estimate(known[best])}")
+    values = {model: metrics[name].value for model, metrics in models.items() if name in metrics}
+    if ranked := best_first(values, metric.higher_is_better):
+        other = models[ranked[0]][name].model_dump()
+        notes.append(f"best baseline: {named.get(ranked[0], readable(ranked[0]))} {estimate(other)}")
     return _frame(title, estimate(document), metric.unit, notes)
 
 

@@ -21,6 +21,9 @@ def metrics_table(model: Model, titles: Mapping[str, str], baselines: Mapping[st
             for other, found in model.summary.baselines.items()
             if name in found and found[name].value is not None
         }
+        ranked = best_first(
+            {other: rival["value"] for other, rival in rivals.items()}, document["higher_is_better"]
+        )
         rows.append(
             {
                 "metric": titles.get(name, readable(name.removeprefix("test/"))),
@@ -30,7 +33,7 @@ def metrics_table(model: Model, titles: Mapping[str, str], baselines: Mapping[st
                 "direction": direction(document) or document.get("reason", ""),
                 "baselines, best first": ", ".join(
                     f"{baselines.get(other, readable(other))} {estimate(rivals[other])}"
-                    for other in best_first(rivals) or rivals
+                    for other in ranked or rivals
                 ),
             }
         )

@@ -45,9 +45,7 @@ def test_best_baseline_follows_the_direction_of_the_metric(higher_is_better, bes
 
 
 def test_no_baseline_is_best_without_direction_or_value():
-    assert outcome(
-        metric(13.0, higher_is_better=None), mean=metric(1.0, higher_is_better=None)
-    ).best_baseline == ("", {})
+    assert outcome(metric(13.0, higher_is_better=None), mean=metric(1.0)).best_baseline == ("", {})
     assert outcome(metric(13.0), mean=metric(None)).best_baseline == ("", {})
     assert outcome(metric(13.0)).best_baseline == ("", {})
     assert failure("It broke.").best_baseline == ("", {})
