@@ -83,7 +83,7 @@ def test_only_the_first_rows_go_to_the_browser():
         results_table(frame, key="rows")
         download(frame, "rows", "Download", key="download")
 
-    shown = AppTest.from_function(page).run()
+    shown = AppTest.from_function(page, default_timeout=60).run()
     assert len(shown.dataframe[0].value) == 5000
     assert "5,001" in shown.caption[0].value
 
@@ -116,7 +116,7 @@ def test_errors_for_users_are_one_plain_message_without_folders():
         with plain_errors():
             raise RequestError(f"Expected rows in {place}. Received *none*.")
 
-    shown = AppTest.from_function(page).run()
+    shown = AppTest.from_function(page, default_timeout=60).run()
     assert not shown.exception
     assert shown.error[0].value == r"Expected rows in rows.csv. Received \*none\*."
 
@@ -135,7 +135,7 @@ def test_a_what_if_starts_where_the_case_is_and_gives_back_what_is_chosen():
         start = {"months": 24.0, "since": -9.0, "housing": "rent"}
         st.session_state["values"] = what_if(fields, start, key="test")
 
-    shown = AppTest.from_function(page).run()
+    shown = AppTest.from_function(page, default_timeout=60).run()
     assert shown.session_state["values"] == {"months": 24.0, "since": -9.0, "housing": "rent"}
     shown.slider(key="test/months").set_value(36)
     shown.selectbox(key="test/since/state").set_value("a number")

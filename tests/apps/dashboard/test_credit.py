@@ -170,6 +170,6 @@ def test_an_error_for_users_in_a_part_that_runs_again_by_itself_stays_a_message(
 
         draw()
 
-    pressed = AppTest.from_function(page).run().button[0].click().run()
+    pressed = AppTest.from_function(page, default_timeout=60).run().button[0].click().run()
     assert not pressed.exception
     assert [error.value for error in pressed.error] == ["Expected less. Received more."]
