@@ -124,6 +124,7 @@ class Fieldwork:
     def start(
         self,
         *arguments: object,
+        module: str = "apps.cli.main",
         own_server: bool = False,
         environment: Mapping[str, str | None] | None = None,
         largest_file_bytes: int | None = None,
@@ -143,7 +144,7 @@ class Fieldwork:
         known |= {} if own_server else {"PREFECT_API_URL": self.server_url}
         changed = known | dict(environment or {})
         return subprocess.Popen(
-            [sys.executable, "-m", "apps.cli.main", *(str(argument) for argument in arguments)],
+            [sys.executable, "-m", module, *(str(argument) for argument in arguments)],
             env={name: value for name, value in changed.items() if value is not None}, cwd=ROOT, text=True,
             preexec_fn=limit, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
@@ -177,7 +178,10 @@ def fieldwork(tmp_path: Path, prefect_server: str) -> Fieldwork:
 
 @pytest.fixture(scope="session")
 def home_of(fieldwork_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """`home_of(pipeline)`: a home with one published model of it. All tests share it: none writes to it."""
+    """`home_of(pipeline)`: a home with one published model of it and `result.json`, what its run gave.
+
+    All tests share it: none writes to it.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "published"
 
@@ -185,10 +189,10 @@ def home_of(fieldwork_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Call
         home = shared / pipeline
         # the first process that needs it runs the pipeline, the others wait for it
         with file_lock(shared / f"{pipeline}.lock"):
-            if not (home / "finished").exists():
-                commands = COMMANDS[pipeline]
-                fieldwork_in(home)(*commands.tiny, *commands.little_evidence, "--quiet").require_success()
-                (home / "finished").touch()
+            result = home / "result.json"
+            if not result.exists():
+                outcome = fieldwork_in(home)(*COMMANDS[pipeline].brief).require_success()
+                result.write_text(json.dumps(outcome.document))
         return home
 
     return published
