@@ -186,12 +186,15 @@ def home_of(fieldwork_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Call
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "published"
 
     def published(pipeline: str) -> Path:
+        from tests.drawing import empty_figures
+
         home = shared / pipeline
         # the first process that needs it runs the pipeline, the others wait for it
         with file_lock(shared / f"{pipeline}.lock"):
             result = home / "result.json"
             if not result.exists():
-                outcome = fieldwork_in(home)(*COMMANDS[pipeline].brief).require_success()
+                with empty_figures():
+                    outcome = fieldwork_in(home)(*COMMANDS[pipeline].brief).require_success()
                 result.write_text(json.dumps(outcome.document))
         return home
 

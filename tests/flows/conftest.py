@@ -1,52 +1,31 @@
 """What the tests of the flows have in common: how each pipeline is run in seconds, and new rows for it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
-from unittest.mock import patch
+from typing import Any
 
 import polars as pl
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from tests.commands import COMMANDS, CREDIT_SCORING, RECOMMENDER, Commands, settings
-
-_savefig, _lay_out = Figure.savefig, ConstrainedLayoutEngine.execute
+from tests.commands import CREDIT_SCORING, RECOMMENDER, settings
+from tests.drawing import drawn_figures, empty_figures
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _empty_figures(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Figures take half of a short run in this process; the tests of each pipeline's whole run draw them."""
+    """The tests of each pipeline's whole run draw them."""
     if request.module.__name__.endswith("_run"):
         yield
         return
-    with drawing(_save_nothing, lambda engine, figure: None):
+    with empty_figures():
         yield
 
 
-@pytest.fixture
-def drawn_figures() -> Iterator[None]:
+@pytest.fixture(name="drawn_figures")
+def _drawn_figures() -> Iterator[None]:
     """For a test that looks at them."""
-    with drawing(_savefig, _lay_out):
+    with drawn_figures():
         yield
-
-
-@contextmanager
-def drawing(savefig: Callable[..., None], lay_out: Callable[..., None]) -> Iterator[None]:
-    with patch.object(Figure, "savefig", savefig), patch.object(ConstrainedLayoutEngine, "execute", lay_out):
-        yield
-
-
-def _save_nothing(figure: Any, target: IO[str], **options: Any) -> None:
-    target.write('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>')
-
-
-@pytest.fixture(scope="session")
-def commands() -> Mapping[str, Commands]:
-    """How the tests run each pipeline, by its name."""
-    return COMMANDS
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +46,6 @@ def published_alone(
 def tiny() -> Sequence[str]:
     """The command that most tests of credit scoring run."""
     return CREDIT_SCORING.tiny
-
-
-@pytest.fixture(scope="session")
-def little_evidence() -> Sequence[str]:
-    """Options of credit scoring for tests that are not about the evidence."""
-    return CREDIT_SCORING.little_evidence
 
 
 @pytest.fixture(scope="session")

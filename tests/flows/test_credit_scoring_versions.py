@@ -1,11 +1,12 @@
 """Several runs in one home: repeatability, the gate, the registry, and what Prefect remembers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.commands import CREDIT_SCORING
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,10 @@ class History:
 
 
 @pytest.fixture(scope="module")
-def history(
-    tmp_path_factory: pytest.TempPathFactory,
-    fieldwork_in: Any,
-    tiny: Sequence[str],
-    little_evidence: Sequence[str],
-) -> History:
+def history(tmp_path_factory: pytest.TempPathFactory, fieldwork_in: Any) -> History:
     fieldwork = fieldwork_in(tmp_path_factory.mktemp("history") / "home")
-    command = (*tiny, *little_evidence, "--json", "-")
     outcomes = [
-        fieldwork(*command, *more).require_success()
+        fieldwork(*CREDIT_SCORING.brief, *more).require_success()
         for more in ((), ("--no-cache",), ("--set", "training.epochs=1"))
     ]
     return History(fieldwork, *(outcome.document for outcome in outcomes), tuple(outcomes))

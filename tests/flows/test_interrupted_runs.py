@@ -18,7 +18,7 @@ from tests.commands import COMMANDS
 
 @pytest.fixture
 def signalled(fieldwork):
-    """`signalled(commands, number)`: a run that gets a signal between two of its many checkpoints."""
+    """`signalled(command, number)`: the run that gets a signal between two of its many checkpoints."""
 
     def run(command: Sequence[str], number: signal.Signals) -> Any:
         return fieldwork.process(int(number), *command, module="tests.flows.signalled")

@@ -21,7 +21,12 @@ CREDIT = (
     "--quiet",
     *settings("model.dropout=0"),
 )
-MEDICAL = (*MEDICAL_SEGMENTATION.tiny, *MEDICAL_SEGMENTATION.little_evidence, "--quiet")
+MEDICAL = (
+    *MEDICAL_SEGMENTATION.tiny,
+    *MEDICAL_SEGMENTATION.little_evidence,
+    "--quiet",
+    *settings("training.epochs=1", "training.min_steps=4"),
+)
 
 
 def torchrun(fieldwork: Any, *arguments: object) -> "subprocess.CompletedProcess[str]":

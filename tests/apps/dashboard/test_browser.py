@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.skipif(
     BROWSER is None, reason="no Chromium on this machine: infra/browser installs one"
 )
 expect.set_options(timeout=60_000)
+_AT_REST = """() => document.querySelector(".stApp[data-test-script-state=notRunning]")
+    && !document.querySelector("[data-stale=true]")"""
 
 
 @pytest.fixture(scope="module")
@@ -50,28 +53,47 @@ class Seen:
     errors: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
 
+    def require_nothing_wrong(self) -> None:
+        """Nothing was in the console and only the dashboard was asked for anything."""
+        assert not self.errors
+        assert self.hosts <= {"127.0.0.1", ""}
+
 
 @contextmanager
-def visit(browser: Browser, url: str, *, width: int = 1280, scheme: str = "light") -> Iterator[Page]:
-    """A new session; afterwards nothing was in the console and only the dashboard was asked for anything."""
+def session(
+    browser: Browser, url: str, *, width: int = 1280, scheme: str = "light"
+) -> Iterator[tuple[Page, Seen]]:
+    """A new session, and what is seen in it."""
     context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=scheme)  # type: ignore[arg-type]
+    context.set_default_timeout(60_000)
     page, seen = context.new_page(), Seen()
     page.on("console", lambda said: seen.errors.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
     page.on("request", lambda request: seen.hosts.add(urlsplit(request.url).hostname or ""))
     page.goto(url)
-    yield page
+    yield page, seen
     context.close()
-    assert not seen.errors
-    assert seen.hosts <= {"127.0.0.1", ""}
+
+
+@contextmanager
+def visit(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
+    """A new session in which nothing goes wrong up to its end."""
+    with session(browser, url, **options) as (page, seen):
+        yield page
+    seen.require_nothing_wrong()
+
+
+@pytest.fixture(scope="module")
+def one_session(browser: Browser, address: str) -> Iterator[tuple[Page, Seen]]:
+    """The session of somebody who goes from page to page: loading the application anew takes seconds."""
+    with session(browser, address) as opened:
+        yield opened
 
 
 def settled(page: Page) -> None:
     """Wait for the end of the run, which must not have failed."""
-    app = page.locator(".stApp")
     page.wait_for_timeout(150)
-    expect(app).to_have_attribute("data-test-script-state", "notRunning")
-    expect(page.locator("[data-stale=true]")).to_have_count(0)
+    page.wait_for_function(_AT_REST, polling=50)  # `expect` would look once a second after a while
     assert page.get_by_test_id("stException").count() == 0, page.get_by_test_id(
         "stException"
     ).first.inner_text()
@@ -96,11 +118,12 @@ def walk_views(page: Page, *, score: bool) -> None:
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda pipeline: pipeline.name)
-def test_every_page_is_walked_from_top_to_bottom(browser, address, pipeline):
-    with visit(browser, address) as page:
-        go_to(page, pipeline.title)
-        expect(page.get_by_text(pipeline.question)).to_be_visible()
-        walk_views(page, score=True)
+def test_every_page_is_walked_from_top_to_bottom(one_session, pipeline):
+    page, seen = one_session
+    go_to(page, pipeline.title)
+    expect(page.get_by_text(pipeline.question)).to_be_visible()
+    walk_views(page, score=True)
+    seen.require_nothing_wrong()
 
 
 def test_operations_is_walked_in_the_dark_on_a_tablet(browser, address):
@@ -160,15 +183,17 @@ def test_what_one_session_scored_no_other_sees(browser, address):
         expect(second.get_by_text("scored with version")).to_have_count(0)
 
 
-def test_files_of_a_session_go_when_it_ends(browser, whole_home, tmp_path):
-    with served(whole_home) as url, visit(browser, url) as page:
+def test_files_of_a_session_go_when_it_ends(browser, publish_shared, tmp_path):
+    home = tmp_path / "home"
+    publish_shared("credit_scoring", home)
+    with served(home) as url, visit(browser, url) as page:
         go_to(page, "Credit scoring")
         page.get_by_role("tab", name="A file of applicants").click()
         settled(page)
         page.get_by_role("button", name="Score generated example data").click()
         expect(page.get_by_text("scored with version")).to_be_visible()
-        assert [*whole_home.glob("cache/dashboard/*/session-*/scored-*/*.parquet")]
-    assert not [*whole_home.glob("cache/dashboard/*/session-*/scored-*")]
+        assert [*home.glob("cache/dashboard/*/session-*/scored-*/*.parquet")]
+    assert not [*home.glob("cache/dashboard/*/session-*/scored-*")]
 
 
 def test_nothing_is_seen_without_the_token(browser, whole_home):
