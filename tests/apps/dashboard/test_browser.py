@@ -139,6 +139,7 @@ def test_a_slider_moves_the_points_of_an_applicant(browser, address):
     with visit(browser, address) as page:
         go_to(page, "Credit scoring")
         expect(page.get_by_text("as at the start")).to_be_visible()
+        settled(page)  # a control that is drawn anew loses what is pressed
         slider = page.get_by_role("slider").nth(1)
         slider.focus()
         for _ in range(12):
