@@ -37,9 +37,8 @@ def dashboard(home: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     command = [sys.executable, "-m", "apps.cli.main", "dashboard", "--port", address.split(":")[1]]
-    server = subprocess.Popen(
-        command, env={**os.environ, "FIELDWORK_HOME": str(home)}, stdout=subprocess.DEVNULL
-    )
+    environment, silent = {**os.environ, "FIELDWORK_HOME": str(home)}, subprocess.DEVNULL
+    server = subprocess.Popen(command, env=environment, stdout=silent, stderr=silent)
     try:
         while not answers(address):
             if server.poll() is not None:
