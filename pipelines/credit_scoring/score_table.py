@@ -13,6 +13,7 @@ from shared.orchestration.scoring import (
     ScoreSummary,
     beside,
     drift_since,
+    fitting,
     published,
     require_input_untouched,
     written,
@@ -32,7 +33,8 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
     require_input_untouched(input_path, output_path, quarantine, explanations)
     bundle, number = published(PIPELINE, version)
     scorer = Scorer.from_bundle(bundle, number)
-    frame = read_to_score(input_path, scorer.schema).drop("defaulted", strict=False)
+    with fitting(bundle, number):
+        frame = read_to_score(input_path, scorer.schema).drop("defaulted", strict=False)
     checked = check_table(frame, scorer.schema.contract(scoring=True))
     valid = checked.require()
     decisions = check_table(scorer.score(valid), load(OUTPUT_CONTRACT)).require()

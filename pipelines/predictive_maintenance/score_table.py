@@ -14,6 +14,7 @@ from shared.orchestration.scoring import (
     ScoreSummary,
     beside,
     drift_since,
+    fitting,
     published,
     require_input_untouched,
     written,
@@ -33,7 +34,8 @@ def score_table(input_path: Path, output_path: Path, *, version: str, explain: b
     bundle, number = published(PIPELINE, version)
     scorer = Scorer.from_bundle(bundle, number)
     contract = scorer.schema.contract()
-    readings = read_to_score(input_path, scorer.schema)
+    with fitting(bundle, number):
+        readings = read_to_score(input_path, scorer.schema)
     checked = check_table(readings.frame, contract)
     valid = checked.require()
     contributions = pl.DataFrame()

@@ -1,5 +1,7 @@
 """What scoring a file is in every pipeline: a published model, a summary with drift, tables beside the output."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,21 @@ def published(pipeline: str, version: str) -> tuple[Bundle, str]:
     registry = Registry()
     found = registry.version(pipeline, version)
     return registry.bundle(pipeline, found.version), str(found.version)
+
+
+@contextmanager
+def fitting(bundle: Bundle, number: str) -> Iterator[None]:
+    """While a table is read in the form that a model knows: a RequestError names the model too.
+
+    Another than the user thinks of may have become the champion, and a file that fits the one does not fit the other.
+    """
+    try:
+        yield
+    except RequestError as error:
+        model = (
+            f"The model is version {number}, trained on {bundle.manifest.source}; --version takes another."
+        )
+        raise RequestError(f"{error}\n{model}") from error
 
 
 def drift_since(bundle: Bundle, observed: pl.DataFrame, scores: np.ndarray) -> dict[str, Any]:

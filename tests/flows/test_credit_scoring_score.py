@@ -167,3 +167,13 @@ def test_wrong_places_are_refused_before_the_work(published, new_applications, t
     source, out = (text.format(new=tmp_path / "new.csv", folder=tmp_path) for text in arguments)
     score(published, source, out).require_plain_failure(2, *parts)
     assert pl.read_csv(tmp_path / "new.csv").height == 300
+
+
+def test_a_table_of_another_lender_names_the_model_that_it_does_not_fit(
+    published, new_applications, tmp_path
+):
+    new_applications.drop("monthly_income").write_csv(tmp_path / "other.csv")
+    outcome = score(published, tmp_path / "other.csv", tmp_path / "out.csv")
+    outcome.require_plain_failure(
+        2, "monthly_income", "The model is version 1, trained on synthetic; --version"
+    )
