@@ -1,7 +1,7 @@
 """Figures that are left empty: they take half of a short run, and few tests look at them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import IO, Any
 from unittest.mock import patch
 
@@ -11,23 +11,19 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 _savefig, _lay_out = Figure.savefig, ConstrainedLayoutEngine.execute
 
 
-@contextmanager
-def empty_figures() -> Iterator[None]:
+def empty_figures() -> AbstractContextManager[None]:
     """What is saved inside, in this process, has nothing on it."""
-    with (
-        patch.object(Figure, "savefig", _save_nothing),
-        patch.object(ConstrainedLayoutEngine, "execute", lambda engine, figure: None),
-    ):
-        yield
+    return _drawing(_save_nothing, lambda engine, figure: None)
+
+
+def drawn_figures() -> AbstractContextManager[None]:
+    """What is saved inside is drawn, also where figures are left empty."""
+    return _drawing(_savefig, _lay_out)
 
 
 @contextmanager
-def drawn_figures() -> Iterator[None]:
-    """What is saved inside is drawn, also where figures are left empty."""
-    with (
-        patch.object(Figure, "savefig", _savefig),
-        patch.object(ConstrainedLayoutEngine, "execute", _lay_out),
-    ):
+def _drawing(savefig: Callable[..., None], lay_out: Callable[..., None]) -> Iterator[None]:
+    with patch.object(Figure, "savefig", savefig), patch.object(ConstrainedLayoutEngine, "execute", lay_out):
         yield
 
 

@@ -8,15 +8,12 @@ an empty process. Users open the page of the applicant at once and then move a s
 import argparse
 import asyncio
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,39 +21,12 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.apps.dashboard.served import served
+
 PAGES = {"operations": "", "a pipeline": "credit_scoring"}
 PAGE_WITH_SLIDER, SLIDER = "credit_scoring", "debt_to_income"
 MOVES_EACH, SECONDS_BETWEEN = 8, 1.5
 LONGEST_ANSWER_SECONDS = 120
-
-
-@contextmanager
-def dashboard(home: Path) -> Iterator[str]:
-    """`fieldwork dashboard` from its start until it answers; its host and port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = [sys.executable, "-m", "apps.cli.main", "dashboard", "--port", address.split(":")[1]]
-    environment, silent = {**os.environ, "FIELDWORK_HOME": str(home)}, subprocess.DEVNULL
-    server = subprocess.Popen(command, env=environment, stdout=silent, stderr=silent)
-    try:
-        while not answers(address):
-            if server.poll() is not None:
-                sys.exit("The dashboard ended before it answered.")
-            time.sleep(0.02)
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def answers(address: str) -> bool:
-    """Whether the server is there."""
-    try:
-        urllib.request.urlopen(f"http://{address}/_stcore/health", timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 class Session:
@@ -108,7 +78,7 @@ class Session:
 def visit(address: str) -> connect:
     """The connection of one visitor."""
     return connect(
-        f"ws://{address}/_stcore/stream", origin=f"http://{address}",  # type: ignore[arg-type]
+        f"ws{address.removeprefix('http')}_stcore/stream", origin=address.rstrip("/"),  # type: ignore[arg-type]
         subprotocols=["streamlit"], max_size=None,  # type: ignore[list-item]
     )  # fmt: skip
 
@@ -143,7 +113,7 @@ def first_pages(home: Path, rounds: int) -> Iterator[str]:
         seconds = []
         for _ in range(rounds):
             started = time.perf_counter()
-            with dashboard(home) as address:
+            with served(home) as address:
                 asyncio.run(opened(address, page))
                 seconds.append(time.perf_counter() - started)
         yield f"| first page, {name} | {statistics.median(seconds):.2f} | | {max(seconds):.2f} |"
@@ -152,7 +122,7 @@ def first_pages(home: Path, rounds: int) -> Iterator[str]:
 def moves(home: Path, users: int, rounds: int) -> Iterator[str]:
     """The slider of so many users at once, one row for each round."""
     for _ in range(rounds):
-        with dashboard(home) as address:
+        with served(home) as address:
             found = asyncio.run(together(address, users))
         yield row(f"page, {users} at once", [page for page, _ in found])
         yield row(f"a slider, {users} at once", [seconds for _, moved in found for seconds in moved])

@@ -10,6 +10,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 ROOT = Path(__file__).parents[3]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -41,22 +43,22 @@ def served(home: Path, *options: str) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "apps.cli.main", "dashboard", "--port", str(port), *options]
     environment = os.environ | {"FIELDWORK_HOME": str(home), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    log = home.parent / f"dashboard-{port}.log"
-    with open(log, "wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
-    try:
-        url = f"http://127.0.0.1:{port}/"
-        _wait(url, process, log)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
+    with TemporaryFile() as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            url = f"http://127.0.0.1:{port}/"
+            _wait(url, process, log)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
-def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait(url: str, process: "subprocess.Popen[bytes]", log: IO[bytes]) -> None:
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(OSError), urllib.request.urlopen(f"{url}_stcore/health", timeout=5):
             return
-        time.sleep(0.1)
-    raise AssertionError(f"The dashboard does not answer:\n{log.read_text(errors='replace')}")
+        time.sleep(0.02)
+    log.seek(0)
+    raise AssertionError(f"The dashboard does not answer:\n{log.read().decode(errors='replace')}")
