@@ -57,7 +57,8 @@ FRAUD_DETECTION = Commands(
     settings(
         "protocol.num_folds=1", "evaluation.num_bootstraps=50", "evaluation.num_trees=10",
         "evaluation.boosting_rounds=10", "explanation.num_checked=20", "explanation.num_background=10",
-        "explanation.num_orders=1", "training.patience=1000",
+        "explanation.num_orders=1", "training.patience=1000", "training.epochs=2",
+        "training.head_epochs=2",
     ),
 )  # fmt: skip
 # One network for each fold, those that are served, the autoencoder.
@@ -79,7 +80,7 @@ ECG_ANOMALY = Commands(
 MEDICAL_SEGMENTATION = Commands(
     "medical_segmentation",
     "image_studies",
-    settings("evaluation.num_bootstraps=50"),
+    settings("evaluation.num_bootstraps=50", "training.min_steps=8"),
 )
 # One network, and what its posts need to be judged.
 SOCIAL_SENTIMENT = Commands(

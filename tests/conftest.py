@@ -212,6 +212,15 @@ def home_of(fieldwork_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Call
     return published
 
 
+@pytest.fixture
+def drawn_figures() -> Iterator[None]:
+    """For a test that looks at figures among others that leave them empty."""
+    from tests import drawing
+
+    with drawing.drawn_figures():
+        yield
+
+
 @pytest.fixture(scope="session")
 def publish_shared(home_of: Callable[[str], Path]) -> Callable[[str, Path], None]:
     """`publish_shared(pipeline, home)` publishes the model of `home_of(pipeline)` in another home, as version 1."""

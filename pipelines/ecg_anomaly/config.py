@@ -226,7 +226,7 @@ def tiny() -> EcgConfig:
         data=DataConfig(num_patients=8, minutes=1.5),
         protocol=ProtocolConfig(num_folds=2, calibration_folds=2),
         model=ModelConfig(channels=4),
-        training=TrainingConfig(epochs=1, min_steps=40, head_epochs=1),
+        training=TrainingConfig(epochs=1, min_steps=15, head_epochs=1),
         evaluation=EvaluationConfig(num_bootstraps=100),
         explanation=ExplanationConfig(num_checked=20, num_steps=16),
     )

@@ -197,7 +197,7 @@ def tiny() -> FraudConfig:
         data=DataConfig(num_customers=400, num_terminals=800, num_days=75),
         protocol=ProtocolConfig(num_folds=2),
         model=ModelConfig(hidden_sizes=(16,), num_members=2, head_hidden_sizes=(16,)),
-        training=TrainingConfig(epochs=6, batch_size=128, head_epochs=8),
+        training=TrainingConfig(epochs=3, batch_size=256, head_epochs=4),
         evaluation=EvaluationConfig(num_bootstraps=100, num_trees=20, boosting_rounds=30),
         decision=DecisionConfig(alerts_per_day=20),
         explanation=ExplanationConfig(num_checked=40, num_background=20, num_planted=10),

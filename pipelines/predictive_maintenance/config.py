@@ -201,7 +201,7 @@ def tiny() -> MaintenanceConfig:
         features=FeatureConfig(window_length=24),
         protocol=ProtocolConfig(num_folds=2),
         model=ModelConfig(channels=8, hidden_size=8, num_members=1, code_size=4),
-        training=TrainingConfig(epochs=1, min_steps=60, autoencoder_epochs=1),
+        training=TrainingConfig(epochs=1, min_steps=30, autoencoder_epochs=1),
         evaluation=EvaluationConfig(num_bootstraps=100, boosting_rounds=30),
         explanation=ExplanationConfig(num_checked=20, num_steps=32),
     )

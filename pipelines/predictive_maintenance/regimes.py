@@ -106,18 +106,19 @@ class Regimes:
 def _separated(rows: np.ndarray, seed: int) -> np.ndarray | None:
     """Centres of the best separated groups of rows; None where one cloud is all there is."""
     from sklearn.cluster import KMeans
-    from sklearn.metrics import silhouette_score
+    from sklearn.metrics import pairwise_distances, silhouette_score
     from threadpoolctl import threadpool_limits
 
     most = min(_MAX_REGIMES, len(np.unique(rows, axis=0)), len(rows) - 1)
     best, found = _MIN_SILHOUETTE, None
     # Threads that wait for each other take longer than so few rows, where other processes keep the cores busy.
     with threadpool_limits(1):
+        distances = pairwise_distances(rows)
         for num_groups in range(2, most + 1):
             means = KMeans(num_groups, n_init=5, random_state=seed).fit(rows)
             if np.bincount(means.labels_).min() < max(2, _MIN_SHARE * len(rows)):
                 continue
-            silhouette = silhouette_score(rows, means.labels_)
+            silhouette = silhouette_score(distances, means.labels_, metric="precomputed")
             if silhouette > best:
                 best, found = silhouette, means.cluster_centers_
     return found

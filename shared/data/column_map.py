@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from shared.contracts.document import did_you_mean
-from shared.data.columns import absent, load_column_map
+from shared.data.columns import AbsentColumn, absent, load_column_map
 from shared.errors import RequestError
 
 
@@ -49,13 +49,13 @@ def require_declared(raw: pl.DataFrame, names: Mapping[str, str]) -> None:
     """Raises RequestError when a column that the map names is not in the table."""
     for source in names.values():
         if source not in raw.columns:
-            raise RequestError(absent(source, raw.columns))
+            raise AbsentColumn(absent(source, raw.columns))
 
 
 def require_keys(raw: pl.DataFrame, sources: Mapping[str, str], keys: Sequence[str]) -> None:
     """Raises RequestError, with how to name it, when a contract column of `keys` has no source (`source_columns`)."""
     for key in keys:
         if key not in sources:
-            raise RequestError(
+            raise AbsentColumn(
                 f"{absent(key, raw.columns)}\nName yours with --set data.columns=[{key}=YOUR_COLUMN]."
             )

@@ -13,6 +13,10 @@ from shared.errors import RequestError
 _NUM_NAMED = 30
 
 
+class AbsentColumn(RequestError):
+    """A table that can be read has no such column."""
+
+
 def load_column_map(value: Any) -> Any:
     """The configuration key `data.columns` as users give it, as the mapping that the configuration judges.
 
@@ -45,11 +49,11 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 def renamed(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
     """The table with columns called by other names, {"in the file": "here"}; columns that are not named keep theirs.
 
-    Raises RequestError for a column that is not there, and for two columns that would have one name.
+    Raises AbsentColumn for a column that is not there, RequestError for two columns that would have one name.
     """
     missing = sorted(set(names) - set(frame.columns))
     if missing:
-        raise RequestError(
+        raise AbsentColumn(
             f"Expected the columns {', '.join(names)} in the table. Received none called "
             f"{', '.join(missing)}. {_there(frame.columns)}"
         )

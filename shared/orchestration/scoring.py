@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from shared.data.columns import AbsentColumn
 from shared.data.tables import write_table
 from shared.errors import RequestError
 from shared.monitoring.drift import drift
@@ -45,13 +46,13 @@ def published(pipeline: str, version: str) -> tuple[Bundle, str]:
 
 @contextmanager
 def fitting(bundle: Bundle, number: str) -> Iterator[None]:
-    """While a table is read in the form that a model knows: a RequestError names the model too.
+    """While a table is read in the form that a model knows: an AbsentColumn names the model too.
 
     Another than the user thinks of may have become the champion, and a file that fits the one does not fit the other.
     """
     try:
         yield
-    except RequestError as error:
+    except AbsentColumn as error:
         model = (
             f"The model is version {number}, trained on {bundle.manifest.source}; --version takes another."
         )

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from tests.commands import CREDIT_SCORING, RECOMMENDER, settings
-from tests.drawing import drawn_figures, empty_figures
+from tests.drawing import empty_figures
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -18,13 +18,6 @@ def _empty_figures(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     with empty_figures():
-        yield
-
-
-@pytest.fixture(name="drawn_figures")
-def _drawn_figures() -> Iterator[None]:
-    """For a test that looks at them."""
-    with drawn_figures():
         yield
 
 

@@ -177,3 +177,10 @@ def test_a_table_of_another_lender_names_the_model_that_it_does_not_fit(
     outcome.require_plain_failure(
         2, "monthly_income", "The model is version 1, trained on synthetic; --version"
     )
+
+
+def test_a_file_that_cannot_be_read_does_not_blame_the_model(published, tmp_path):
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
+    outcome = score(published, tmp_path / "cut.parquet", tmp_path / "out.csv")
+    outcome.require_plain_failure(2, "cut.parquet")
+    assert "The model is version" not in outcome.stderr

@@ -25,7 +25,7 @@ MEDICAL = (
     *MEDICAL_SEGMENTATION.tiny,
     *MEDICAL_SEGMENTATION.little_evidence,
     "--quiet",
-    *settings("training.epochs=1", "training.min_steps=4"),
+    *settings("training.epochs=1"),
 )
 
 

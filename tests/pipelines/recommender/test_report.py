@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from html import unescape
 from typing import Any
@@ -21,6 +21,7 @@ from pipelines.recommender.report_lists import activity_table
 from pipelines.recommender.report_models import by_result
 from pipelines.recommender.score import Scorer
 from shared.publishing.plain import plain
+from tests.drawing import empty_figures
 
 Evidence = Callable[..., EvidenceDocuments]
 AUDIT = {
@@ -30,6 +31,13 @@ AUDIT = {
     "facts": {"training_after_first_test": 0.37, "unknown_test_users": 0.0, "cold_test_interactions": 0.25},
 }
 EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _empty_figures() -> Iterator[None]:
+    """Most tests read what the report says."""
+    with empty_figures():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +126,7 @@ def card(world: Any, evidence: EvidenceDocuments) -> str:
     return run_model_card(scorer, summary, evidence)
 
 
+@pytest.mark.usefixtures("drawn_figures")
 @pytest.mark.parametrize("served", ["popularity", "ease", "ials", "neumf"])
 def test_report_of_any_served_model_has_no_empty_drawing_and_no_raw_number(
     world: Any, evidence_of: Evidence, served: str
@@ -290,6 +299,7 @@ def test_truth_of_the_generator_is_reported_where_there_is_one(world: Any, evide
     assert "gives an NDCG@20 of 0.500 (0.400 to 0.600)" in text
 
 
+@pytest.mark.usefixtures("drawn_figures")
 def test_titles_and_ids_from_outside_stay_text(world: Any, evidence_of: Evidence) -> None:
     evidence = evidence_of("ease")
     example = {
