@@ -273,7 +273,7 @@ def tiny() -> MedicalConfig:
         image=ImageConfig(size=64),
         protocol=ProtocolConfig(num_folds=2),
         model=ModelConfig(encoder="test_resnet", width=4),
-        training=TrainingConfig(epochs=2, min_steps=16, learning_rate=6e-3),
+        training=TrainingConfig(epochs=2, min_steps=16, learning_rate=4e-3),
         volumes=VolumeConfig(width=4, min_steps=25),
         inference=InferenceConfig(views=2),
         evaluation=EvaluationConfig(num_bootstraps=100),

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import pytest
 
 from shared.training.checkpoint import Checkpoints
 from tests.commands import COMMANDS
+from tests.flows.training_records import recorded
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def require_stopped(stopped: Any) -> None:
 
 def require_continued(fieldwork: Any, document: dict[str, Any], uninterrupted: dict[str, Any]) -> None:
     """The run went on where it had been interrupted, and ended as if nothing had happened."""
-    assert any(step > 0 for step in _steps_resumed_from(fieldwork.home))
+    assert max(recorded(fieldwork.home, "resumed_from_step")) > 0
     weights = [
         Path(each["model"]["bundle"], "model.safetensors").read_bytes() for each in (document, uninterrupted)
     ]
@@ -120,14 +120,6 @@ def require_continued(fieldwork: Any, document: dict[str, Any], uninterrupted: d
     assert document["training"]["epochs"] == uninterrupted["training"]["epochs"]
     assert document["model"]["version"] == 1
     assert not list(fieldwork.home.glob("checkpoints/**/*.pt")), "nothing to continue is left"
-
-
-def _steps_resumed_from(home: Path) -> list[int]:
-    """What the training records say, which pipelines keep in the step's result or in a document of the store."""
-    records = [
-        path.read_text() for folder in ("results", "store") for path in home.glob(f"{folder}/**/*.json")
-    ]
-    return [int(step) for text in records for step in re.findall(r'"resumed_from_step": *(\d+)', text)]
 
 
 def processes_at(home: Path) -> list[int]:

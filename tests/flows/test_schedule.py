@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from pipelines import catalogue
+from tests.flows.training_records import recorded
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENT = "credit_scoring-train"
@@ -138,10 +139,7 @@ def test_run_on_a_machine_that_is_switched_off_continues_when_it_is_back(config,
         state = second.wait(lambda: second.finished(run_id))
         assert state["type"] == "COMPLETED", state
         assert state["message"].startswith("Version 1")
-        records = [path.read_text() for path in home.glob("results/*.json")]
-        assert any(
-            int(step) > 0 for text in records for step in re.findall(r'"resumed_from_step": *(\d+)', text)
-        )
+        assert max(recorded(home, "resumed_from_step")) > 0
 
         second.process.send_signal(signal.SIGTERM)
         assert second.process.wait(60) == 0

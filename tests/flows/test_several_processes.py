@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 from tests.commands import CREDIT_SCORING, MEDICAL_SEGMENTATION, settings
+from tests.flows.training_records import recorded
 
 ROOT = Path(__file__).parents[2]
 # Dropout is drawn by each process for its own rows, so without it two processes do what one does.
@@ -48,12 +48,6 @@ def tensors_in(home: Path) -> int:
     return len(list((home / "store").rglob("*.safetensors")))
 
 
-def num_processes(home: Path) -> set[str]:
-    """How many processes the fits of all runs in a home had, by their records."""
-    records = [*(home / "results").rglob("*.json"), *(home / "store").rglob("*.json")]
-    return {found for path in records for found in re.findall(r'"num_processes": ?(\d+)', path.read_text())}
-
-
 def weights(document: dict[str, Any]) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
@@ -79,7 +73,7 @@ def test_two_processes_publish_one_model(credit):
 
 def test_both_processes_end_with_the_same_weights(credit):
     fieldwork, _ = credit
-    assert num_processes(fieldwork.home) == {"2"}
+    assert recorded(fieldwork.home, "num_processes") == {2}
     assert tensors_in(fieldwork.home) == 1
 
 
@@ -116,7 +110,7 @@ def test_u_nets_of_all_folds_are_trained_by_two_processes_and_are_the_same_in_bo
     fieldwork = fieldwork_in(tmp_path_factory.mktemp("medical"))
     result = torchrun(fieldwork, *MEDICAL)
     assert result.returncode == 0, result.stderr
-    assert num_processes(fieldwork.home) == {"2"}
+    assert recorded(fieldwork.home, "num_processes") == {2}
     others = ("the network that is served", "the images")
     assert tensors_in(fieldwork.home) == tiny().protocol.num_folds + len(others)
     assert fieldwork("models", "list").stdout.count("medical_segmentation") == 1
