@@ -69,9 +69,8 @@ def serve(deployments: Sequence[Deployment], say: Say) -> None:
         with local_server(scheduling=True) as ready:
             ready()
             asyncio.run(_prepare(deployments, say))
-            say(
-                f"Serving {len(deployments)} deployments on {os.environ['PREFECT_API_URL'].removesuffix('/api')}"
-            )
+            url = os.environ["PREFECT_API_URL"].removesuffix("/api")
+            say(f"Serving {len(deployments)} deployments on {url}; relative folders lie in {home().root}")
             _work_until_stopped(say)
 
 
