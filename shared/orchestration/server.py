@@ -44,9 +44,6 @@ def configure(*, verbose: bool = False) -> None:
         # Failures reach the user as one plain line; Prefect would print the traceback as well.
         "PREFECT_LOGGING_LEVEL": "INFO" if verbose else "CRITICAL",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        # Threads that wait for each other by spinning hold the cores that other runs need: beside two of them a
-        # short run of U-Nets took 88 s without it and was stopped after 150 s with it; alone 36 and 34 s (2026-11).
-        "OMP_WAIT_POLICY": "PASSIVE",
         # Libraries that would write into the user's home or /tmp.
         "MPLCONFIGDIR": str(here.cache / "matplotlib"),
         "TORCHINDUCTOR_CACHE_DIR": str(here.cache / "torchinductor"),

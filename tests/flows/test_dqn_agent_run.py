@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.dqn_agent.config import tiny
 from tests.flows.finished_run import FinishedRun
 
 TINY = ("run", "dqn_agent", "--preset", "tiny")
@@ -35,7 +34,7 @@ def test_json_says_what_was_run_on_what(first_run):
     assert list(document["seconds"]) == STEPS
     rows = document["rows"]
     assert (rows["in"], rows["quarantined"], rows["test_episodes"]) == (1, 0, SEEDS * EPISODES)
-    assert rows["training_steps"] >= SEEDS * tiny().learning.steps
+    assert rows["training_steps"] >= SEEDS * 2_000
     assert document["training"]["epochs"] is None
     assert document["training"]["samples_per_second"] > 0
     assert document["explanation"]["completeness_error"] < 0.05
