@@ -1,5 +1,6 @@
 """Every test has a data home of its own, and no test reaches a Prefect server or a model registry of the user's."""
 
+import fcntl
 import gc
 import json
 import os
@@ -8,10 +9,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from unittest.mock import patch
 
 import pytest
@@ -43,6 +44,21 @@ def _outside_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def everybodys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this session share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _at_work(everybodys: Path) -> Iterator[IO[bytes]]:
+    """A file that every worker holds locked, together with the others, until its last test is over."""
+    with open(everybodys / "at_work", "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield file
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home that no other test knows; it is not created before something is written."""
@@ -69,17 +85,40 @@ def _migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(_outside_world: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of one Prefect server for all tests of this process: starting one takes seconds."""
+def prefect_server(
+    _outside_world: None,
+    _at_work: IO[bytes],
+    everybodys: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """The address of one Prefect server for the tests of all workers: each would take seconds, also when idle."""
     from shared.orchestration.server import configure, local_server
 
+    address = everybodys / "prefect_address"
     with patch.dict(os.environ, FIELDWORK_HOME=str(tmp_path_factory.mktemp("server"))):
         configure()
         import prefect  # noqa: F401 - afterwards the server tells Prefect's settings its address
 
-        with local_server() as ready:
-            ready()
-            yield os.environ["PREFECT_API_URL"]
+        with ExitStack() as own:
+            with file_lock(everybodys / "prefect.lock"):
+                if not address.exists():
+                    own.enter_context(local_server())()
+                    address.write_text(os.environ["PREFECT_API_URL"])
+                    own.callback(fcntl.flock, _at_work, fcntl.LOCK_EX)  # the others still need it
+            with _talking_to(address.read_text()):
+                yield address.read_text()
+
+
+@contextmanager
+def _talking_to(url: str) -> Iterator[None]:
+    """Prefect talks to this server, and does not wait at the end of every flow to tell it that the flow lives."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with (
+        patch.dict(os.environ, PREFECT_API_URL=url),
+        temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        yield
 
 
 @dataclass(frozen=True)
@@ -188,13 +227,12 @@ def fieldwork(tmp_path: Path, prefect_server: str) -> Fieldwork:
 
 
 @pytest.fixture(scope="session")
-def home_of(fieldwork_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def home_of(fieldwork_in: Any, everybodys: Path) -> Callable[[str], Path]:
     """`home_of(pipeline)`: a home with one published model of it and `result.json`, what its run gave.
 
     All tests share it: none writes to it.
     """
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "published"
+    shared = everybodys / "published"
 
     def published(pipeline: str) -> Path:
         from tests.drawing import empty_figures

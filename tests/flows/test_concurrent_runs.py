@@ -6,7 +6,7 @@ from tests.commands import CREDIT_SCORING, settings
 # Locks are shared code, which one pipeline shows.
 def test_two_identical_first_runs_at_once_both_succeed_and_publish_one_version(fieldwork):
     command = CREDIT_SCORING.brief
-    together = [fieldwork.start(*command, own_server=True) for _ in range(2)]
+    together = [fieldwork.start(*command, module="tests.flows.undrawn", own_server=True) for _ in range(2)]
     outcomes = [fieldwork.ended(process).require_success() for process in together]
     documents = [outcome.document for outcome in outcomes]
     assert [document["model"]["version"] for document in documents] == [1, 1]
@@ -22,7 +22,10 @@ def test_two_different_runs_at_once_on_the_same_data_do_not_disturb_each_other(f
     """Both save checkpoints at every step, and the first to end removes its own while the other trains."""
     together = [
         fieldwork.start(
-            *CREDIT_SCORING.brief, *CREDIT_SCORING.save_always, *settings(f"training.epochs={epochs}")
+            *CREDIT_SCORING.brief,
+            *CREDIT_SCORING.save_always,
+            *settings(f"training.epochs={epochs}"),
+            module="tests.flows.undrawn",
         )
         for epochs in (3, 20)
     ]

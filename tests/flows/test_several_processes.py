@@ -38,7 +38,7 @@ def torchrun(fieldwork: Any, *arguments: object) -> "subprocess.CompletedProcess
         "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT),
     }  # fmt: skip
     return subprocess.run(
-        [*start, "apps.cli.main", *map(str, arguments)],
+        [*start, "tests.flows.undrawn", *map(str, arguments)],
         env=known | ours, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
 
