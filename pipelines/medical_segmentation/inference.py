@@ -65,7 +65,7 @@ class Predictor:
         with torch.inference_mode():
             for axes in flips:
                 found = as_probabilities(self._logits(seen.flip(axes)).flip(axes), self.temperature)[0]
-                masks.append(found.argmax(0).to(torch.uint8))
+                masks.append(likeliest(found))
                 total = total + found
         return total / len(flips), masks
 
@@ -105,7 +105,7 @@ def agreement(mean: Tensor, single: list[Tensor]) -> np.ndarray:
     single view Dice of its mask with its probabilities. Where no view shows the structure, it is how far the likeliest
     pixel is from being one.
     """
-    together = mean.argmax(0)
+    together = likeliest(mean)
     found = []
     for structure in range(1, len(mean)):
         common = together == structure
@@ -126,11 +126,19 @@ def _dice(first: Tensor, second: Tensor) -> float:
     return 2 * int((first & second).sum()) / total if total else 1.0
 
 
+def likeliest(probabilities: Tensor) -> Tensor:
+    """(K, *grid) -> uint8 of shape grid; of equals the first, as argmax has it, which takes six times as long."""
+    best, found = probabilities[0], torch.zeros_like(probabilities[0], dtype=torch.uint8)
+    for structure in range(1, len(probabilities)):
+        found.masked_fill_(probabilities[structure] > best, structure)
+        best = torch.maximum(best, probabilities[structure])
+    return found
+
+
 def own_mask(probabilities: Tensor, frame: Frame) -> np.ndarray:
     """Likeliest structure of each pixel of the file, uint8 of its shape; probabilities: (K, *grid)."""
     if len(frame.own) == 3 or any(own < inner for own, inner in zip(frame.own, frame.inner, strict=True)):
-        smallest: np.ndarray = frame.to_own(probabilities).argmax(0).to(torch.uint8).numpy()
-        return smallest
+        return likeliest(frame.to_own(probabilities)).numpy()
     window = tuple(
         slice(first, first + length) for first, length in zip(frame.start, frame.inner, strict=True)
     )
@@ -148,7 +156,7 @@ def own_mask(probabilities: Tensor, frame: Frame) -> np.ndarray:
     for first in range(0, rows, step):
         strip = slice(first, first + step)
         between = torch.lerp(wide[:, above[strip]], wide[:, below[strip]], share[:, strip])
-        mask[strip] = between.argmax(0).to(torch.uint8).numpy()
+        mask[strip] = likeliest(between).numpy()
     return mask
 
 

@@ -14,7 +14,14 @@ from torch import Tensor, nn
 from pipelines.medical_segmentation import inference
 from pipelines.medical_segmentation.config import InferenceConfig, tiny
 from pipelines.medical_segmentation.geometry import Frame
-from pipelines.medical_segmentation.inference import Predictor, agreement, cleaned, components, own_mask
+from pipelines.medical_segmentation.inference import (
+    Predictor,
+    agreement,
+    cleaned,
+    components,
+    likeliest,
+    own_mask,
+)
 
 ROOT = Path(__file__).parents[3]
 STANDARD = np.array([[-np.inf], [np.inf], [0.0], [1.0]], dtype=np.float32)
@@ -59,6 +66,17 @@ def test_strips_give_the_mask_of_the_whole_enlarged_map(own, structures, strip, 
     is_clear = (lead[0] - lead[1]).numpy() > 1e-5
     assert np.array_equal(found[is_clear], enlarged.argmax(0).numpy()[is_clear])
     assert is_clear.mean() > 0.95
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9)),
+    levels=st.integers(1, 4),
+    seed=st.integers(0, 1000),
+)
+def test_the_likeliest_structure_is_the_first_of_equals(shape, levels, seed):
+    probabilities = np.random.default_rng(seed).integers(levels, size=shape).astype(np.float32)
+    assert np.array_equal(likeliest(torch.from_numpy(probabilities)).numpy(), probabilities.argmax(0))
 
 
 def test_a_volume_of_patch_size_is_crossed_by_one_window():

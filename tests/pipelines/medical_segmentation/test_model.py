@@ -22,23 +22,21 @@ def pictures(**changes: object):
     return picture_network(3, 3, **(options | changes))
 
 
+def volumes(**changes: object):
+    options = {"patch": (16, 32, 32), "width": 2, "deep_supervision": False}
+    return volume_network(1, 3, **(options | changes))
+
+
 @pytest.mark.parametrize("patch", [(8, 16, 24), (16, 32, 32), (4, 40, 8)], ids=str)
 def test_a_volume_network_fits_any_patch_of_even_edges(patch):
-    network = volume_network(1, 3, patch=patch, width=2, deep_supervision=False).eval()
+    network = volumes(patch=patch).eval()
     with torch.no_grad():
         assert network(torch.zeros(1, 1, *patch)).shape == (1, 3, *patch)
 
 
-@pytest.mark.parametrize(
-    ("network", "shape"),
-    [
-        (pictures(deep_supervision=True), (2, 3, 64, 64)),
-        (volume_network(1, 3, patch=(16, 32, 32), width=2, deep_supervision=True), (2, 1, 16, 32, 32)),
-    ],
-    ids=["pictures", "volumes"],
-)
-def test_deep_supervision_gives_coarser_levels_in_training_alone_and_all_of_them_learn(network, shape):
-    images = torch.randn(shape)
+@pytest.mark.parametrize(("made", "shape"), [(pictures, (2, 3, 64, 64)), (volumes, (2, 1, 16, 32, 32))])
+def test_deep_supervision_gives_coarser_levels_in_training_alone_and_all_of_them_learn(made, shape):
+    network, images = made(deep_supervision=True), torch.randn(shape)
     levels = network.train().all_levels(images)
     assert len(levels) > 1
     torch.stack([level.float().mean() for level in levels]).sum().backward()
