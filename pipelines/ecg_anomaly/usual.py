@@ -59,8 +59,16 @@ class UsualBeats:
 
 def usual_beat(beats: Tensor) -> tuple[Tensor, Tensor]:
     """Median and robust standard deviation of each sample, (samples,); beats: (beats, samples), mV."""
-    median = beats.median(dim=0).values
-    return median, SD_PER_MAD * (beats - median).abs().median(dim=0).values
+    median = _median(beats)
+    return median, SD_PER_MAD * _median((beats - median).abs())
+
+
+def _median(values: Tensor) -> Tensor:
+    """The lower median of each column; NumPy's sort finds it five times as fast as torch on a CPU."""
+    if values.device.type != "cpu":
+        return values.median(dim=0).values
+    ascending = np.sort(values.numpy().T, axis=1)
+    return torch.from_numpy(ascending[:, (len(values) - 1) // 2].copy())
 
 
 def past(first: int, num_beats: int, config: BeatConfig) -> slice:

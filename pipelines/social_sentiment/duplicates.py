@@ -117,7 +117,9 @@ def _run_hashes(keys: pl.Series) -> tuple[np.ndarray, np.ndarray]:
         mixed ^= mixed >> np.uint64(29)
     starts = np.flatnonzero(codes[:num_starts])
     owner = np.repeat(np.arange(len(keys), dtype=np.uint64), keys.str.len_chars().to_numpy())
-    runs = np.unique((owner << np.uint64(32)) | (mixed[starts] >> np.uint64(32)))
+    runs = (owner << np.uint64(32)) | (mixed[starts] >> np.uint64(32))
+    runs.sort()  # and not np.unique, whose hash table takes fourteen times as long (NumPy 2.3)
+    runs = runs[np.append(True, runs[1:] != runs[:-1])[: len(runs)]]
     counts = np.bincount((runs >> np.uint64(32)).astype(np.int64), minlength=len(keys))
     return runs.astype(np.uint32), counts
 
