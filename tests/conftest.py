@@ -228,7 +228,8 @@ def fieldwork(tmp_path: Path, prefect_server: str) -> Fieldwork:
 
 @pytest.fixture(scope="session")
 def home_of(fieldwork_in: Any, everybodys: Path) -> Callable[[str], Path]:
-    """`home_of(pipeline)`: a home with one published model of it and `result.json`, what its run gave.
+    """`home_of(pipeline)`: a home with one published model of it, `result.json`, what its run gave, and
+    `read_in_training.json`, the settings that its training looked at.
 
     All tests share it: none writes to it.
     """
@@ -236,14 +237,16 @@ def home_of(fieldwork_in: Any, everybodys: Path) -> Callable[[str], Path]:
 
     def published(pipeline: str) -> Path:
         from tests.drawing import empty_figures
+        from tests.settings_read import settings_read
 
         home = shared / pipeline
         # the first process that needs it runs the pipeline, the others wait for it
         with file_lock(shared / f"{pipeline}.lock"):
             result = home / "result.json"
             if not result.exists():
-                with empty_figures():
+                with empty_figures(), settings_read({"train", "train_fold"}) as read:
                     outcome = fieldwork_in(home)(*COMMANDS[pipeline].brief).require_success()
+                (home / "read_in_training.json").write_text(json.dumps(sorted(read)))
                 result.write_text(json.dumps(outcome.document))
         return home
 

@@ -21,11 +21,11 @@ def train(source: str, config: CreditConfig) -> RunSummary:
     """Source, contract, split, network, evidence, bundle, registry."""
     ingested = steps.ingest(steps.identify(source, config.data), config.data, config.seed)
     divided = steps.split(ingested, config.data, config.evaluation.repeat_below_rows)
-    fitted = steps.train(ingested, divided, config)
+    fitted = steps.train(ingested, divided, steps.learnt(config))
     evaluated = steps.evaluate(ingested, divided, fitted, config)
     explained = steps.explain(ingested, divided, fitted, config)
     bundle = steps.assemble(ingested, divided, fitted, evaluated, explained, config)
-    published = publish(divided, fitted, bundle)
+    published = publish(divided, fitted, bundle, config)
     return completed(published, bundle)
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+from pipelines.credit_scoring.config import CreditConfig
 from pipelines.credit_scoring.schema import LenderSchema
 from pipelines.credit_scoring.score import Scorer
 from shared.data.store import Ref
@@ -37,7 +39,7 @@ class Fitted(Handle):
 
 
 @contextmanager
-def opened(stored: Ref) -> Iterator[Scorer]:
-    """A stored scorer, read from a scratch folder, for work on a few thousand rows at a time."""
+def opened(stored: Ref, config: CreditConfig) -> Iterator[Scorer]:
+    """A stored scorer with the configuration of this run, from a scratch folder: for a few thousand rows at a time."""
     with restored(stored) as folder, single_thread():
-        yield Scorer.load(folder)
+        yield replace(Scorer.load(folder), config=config)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.credit_scoring.config import CreditConfig
 from pipelines.credit_scoring.handles import Divided, Fitted, opened
 from pipelines.credit_scoring.score import Scorer
 from pipelines.credit_scoring.train import outcomes
@@ -17,12 +18,12 @@ MARGIN = 0.01
 
 
 @step(reuse=False)
-def publish(divided: Divided, fitted: Fitted, bundle: Ref) -> Published:
+def publish(divided: Divided, fitted: Fitted, bundle: Ref, config: CreditConfig) -> Published:
     """Register the bundle and promote it when it is not worse than the champion in ROC-AUC on the test part."""
 
     def compare(champion: Bundle, version: str) -> Mapping[str, Any]:
         test = default_store().frame(divided.test)
-        with opened(fitted.scorer) as scorer:
+        with opened(fitted.scorer, config) as scorer:
             challenging = scorer.probability(test)
         defending = Scorer.from_bundle(champion, version).probability(test)
         return compare_auc(outcomes(test), challenging, defending).to_json() | {"metric": "ROC-AUC"}

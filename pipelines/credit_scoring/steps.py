@@ -25,6 +25,7 @@ from shared.errors import RequestError
 from shared.evaluation.choose_calibration import choose_calibration
 from shared.monitoring.profile import reference_profile
 from shared.orchestration.bundled import stored_bundle
+from shared.orchestration.overrides import as_by_default
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
 from shared.orchestration.stored import Evidence, Source, identified, stored_folder
@@ -32,6 +33,17 @@ from shared.orchestration.together import together
 from shared.publishing.plain import plain
 
 MIN_ROWS = 100
+
+# Settings that only judge or explain what was learnt.
+NOT_LEARNT = (
+    "preset",
+    "evaluation",
+    "explanation.num_checked",
+    "explanation.num_reasons",
+    "explanation.min_reason_log_odds",
+    "explanation.stability_seeds",
+    "explanation.num_recourse",
+)
 
 
 def identify(source: str, config: DataConfig) -> Source:
@@ -110,6 +122,11 @@ def _divide(
     return split_by_hash(keys, config.fractions), f"by hash, stable when the table grows; {unit}"
 
 
+def learnt(config: CreditConfig) -> CreditConfig:
+    """What training looks at; all else is as by default, so that changing it does not train again."""
+    return as_by_default(config, NOT_LEARNT)
+
+
 @step()
 @together
 def train(ingested: Ingested, divided: Divided, config: CreditConfig) -> Fitted:
@@ -152,7 +169,7 @@ def evaluate(ingested: Ingested, divided: Divided, fitted: Fitted, config: Credi
     training, validation, test = (
         store.frame(ref) for ref in (divided.train, divided.validation, divided.test)
     )
-    with opened(fitted.scorer) as scorer:
+    with opened(fitted.scorer, config) as scorer:
         predictions = protocol.predict_test(scorer, pl.concat([training, validation]), test, config)
         repeated = protocol.repeat_splits(store.frame(ingested.table), ingested.lender, config)
         document = protocol.evaluation_document(scorer, validation, test, predictions, repeated, config)
@@ -167,7 +184,7 @@ def explain(ingested: Ingested, divided: Divided, fitted: Fitted, config: Credit
         store.frame(ref) for ref in (divided.train, divided.validation, divided.test)
     )
     rows = test[: config.explanation.num_checked]
-    with opened(fitted.scorer) as scorer:
+    with opened(fitted.scorer, config) as scorer:
         attribution = explanations.checked_explanation(scorer, rows, seed=config.seed)
         document = {
             "attribution": attribution.to_json(),
@@ -198,7 +215,7 @@ def assemble(
     """Write report, model card and bundle."""
     store = default_store()
     training, test = store.frame(divided.train), store.frame(divided.test)
-    with opened(fitted.scorer) as scorer:
+    with opened(fitted.scorer, config) as scorer:
         evidence = EvidenceDocuments(
             evaluation=store.json(evaluated.document),
             explanation=store.json(explained.document),

@@ -37,10 +37,21 @@ from pipelines.dqn_agent.watched import watched
 from shared.data.store import Ref, default_store
 from shared.monitoring.profile import reference_profile
 from shared.orchestration.bundled import stored_bundle
+from shared.orchestration.overrides import as_by_default
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
 from shared.orchestration.stored import Evidence, Source, stored_folder
 from shared.publishing.plain import plain
+
+# Settings that only judge or explain what was learnt, or say whether to learn with others too.
+NOT_LEARNT = (
+    "preset",
+    "evaluation.num_episodes",
+    "evaluation.num_bootstraps",
+    "evaluation.solved_at",
+    "explanation",
+    "ablation",
+)
 
 
 @step()
@@ -80,11 +91,8 @@ def rules(ingested: Ingested, config: AgentConfig) -> Ruled:
 
 
 def learnt(config: AgentConfig) -> AgentConfig:
-    """What weights and curves depend on; all else is as by default, so that changing it does not train again."""
-    looks = ("num_selection_episodes", "num_curve_episodes", "curve_points", "kept")
-    evaluation = EvaluationConfig(**{name: getattr(config.evaluation, name) for name in looks})
-    sections = ("seed", "num_seeds", "environment", "network", "learning", "exploration")
-    return AgentConfig(evaluation=evaluation, **{name: getattr(config, name) for name in sections})
+    """What training looks at; all else is as by default, so that changing it does not train again."""
+    return as_by_default(config, NOT_LEARNT)
 
 
 @step()

@@ -22,8 +22,9 @@ def train(source: str, config: EcgConfig) -> RunSummary:
     identified = steps.identify(source, config.data)
     ingested = steps.ingest(identified, config.data, config.signal, config.beats, config.seed)
     divided = steps.split(ingested, config.protocol, config.seed)
-    folds = [steps.train_fold(ingested, divided, number, config) for number in range(divided.num_folds)]
-    served = steps.train(ingested, divided, folds, config)
+    learnt = steps.learnt(config)
+    folds = [steps.train_fold(ingested, divided, number, learnt) for number in range(divided.num_folds)]
+    served = steps.train(ingested, divided, folds, learnt)
     evaluated = steps.evaluate(ingested, divided, folds, config)
     explained = steps.explain(ingested, folds, config)
     bundle = steps.assemble(ingested, divided, folds, served, evaluated, explained, config)

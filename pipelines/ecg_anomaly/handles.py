@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from pipelines.ecg_anomaly.config import EcgConfig
 from pipelines.ecg_anomaly.protocol import Division, Fold
 from pipelines.ecg_anomaly.recordings import Recordings
 from pipelines.ecg_anomaly.recordings_file import load_recordings, save_recordings
@@ -66,10 +68,10 @@ class FittedFold(Served):
 
 
 @contextmanager
-def opened(stored: Ref) -> Iterator[Scorer]:
-    """A stored scorer, read from a scratch folder."""
+def opened(stored: Ref, config: EcgConfig) -> Iterator[Scorer]:
+    """A stored scorer with the configuration of this run, read from a scratch folder."""
     with restored(stored) as folder, single_thread():
-        yield Scorer.load(folder)
+        yield replace(Scorer.load(folder), config=config)
 
 
 @contextmanager

@@ -39,11 +39,15 @@ from shared.data.store import Ref, default_store
 from shared.errors import RequestError
 from shared.monitoring.profile import ReferenceProfile, reference_profile
 from shared.orchestration.bundled import stored_bundle
+from shared.orchestration.overrides import as_by_default
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
 from shared.orchestration.stored import Evidence, Source, identified
 from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
+
+# Settings that only judge or explain what was learnt.
+NOT_LEARNT = ("preset", "evaluation.num_bootstraps", "explanation")
 
 
 def identify(source: str, config: DataConfig) -> Source:
@@ -114,6 +118,11 @@ def _method(recordings: Recordings, division: Division) -> str:
     )
 
 
+def learnt(config: EcgConfig) -> EcgConfig:
+    """What training looks at; all else is as by default, so that changing it does not train again."""
+    return as_by_default(config, NOT_LEARNT)
+
+
 @step()
 def train_fold(ingested: Ingested, divided: Divided, number: int, config: EcgConfig) -> FittedFold:
     """Fit detector, threshold, classifier and baselines without the test patients of one fold, then judge those."""
@@ -168,7 +177,7 @@ def explain(ingested: Ingested, folds: Sequence[FittedFold], config: EcgConfig) 
     truth = None
     if ingested.source.generated:
         truth = generate(config.data.num_patients, config.data.minutes, config.seed).truth
-    with opened_recordings(ingested.annotated) as recordings, opened(first.scorer) as scorer:
+    with opened_recordings(ingested.annotated) as recordings, opened(first.scorer, config) as scorer:
         document, table = explanations.explain_test(
             scorer, recordings, BeatInputs.of(recordings, config.beats), store.frame(first.predictions), truth
         )
@@ -188,7 +197,7 @@ def assemble(
     """Write report, model card and bundle."""
     with (
         opened_recordings(ingested.annotated) as recordings,
-        opened(served.scorer) as scorer,
+        opened(served.scorer, config) as scorer,
     ):
         evidence = _evidence(ingested, divided, folds, served, evaluated, explained, recordings, scorer)
         num_tested = int(sum(len(fold.test) for fold in divided.division().folds))

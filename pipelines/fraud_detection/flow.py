@@ -22,7 +22,7 @@ def train(source: str, config: FraudConfig) -> RunSummary:
     ingested = steps.ingest(steps.identify(source, config.data), config.data, config.seed)
     featured = steps.featurise(ingested, config.features, config.data.categories)
     divided = steps.split(featured, config.protocol, config.features, config.model.use_head)
-    fitted = steps.train(ingested, featured, divided, config)
+    fitted = steps.train(ingested, featured, divided, steps.learnt(config))
     evaluated = steps.evaluate(featured, divided, fitted, config)
     explained = steps.explain(ingested, featured, divided, fitted, config)
     bundle = steps.assemble(ingested, featured, divided, fitted, evaluated, explained, config)

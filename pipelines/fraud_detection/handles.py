@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from pipelines.fraud_detection.config import FraudConfig
 from pipelines.fraud_detection.protocol import Fold, Parts
 from pipelines.fraud_detection.score import Scorer
 from shared.data.store import Ref, default_store
@@ -63,10 +65,10 @@ class Fitted(Handle):
 
 
 @contextmanager
-def opened(stored: Ref) -> Iterator[Scorer]:
-    """A stored scorer, read from a scratch folder."""
+def opened(stored: Ref, config: FraudConfig) -> Iterator[Scorer]:
+    """A stored scorer with the configuration of this run, read from a scratch folder."""
     with restored(stored) as folder, single_thread():
-        yield Scorer.load(folder)
+        yield replace(Scorer.load(folder), config=config)
 
 
 def stored_parts(parts: Parts) -> FoldParts:

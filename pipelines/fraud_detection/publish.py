@@ -28,7 +28,7 @@ def publish(
     def compare(champion: Bundle, version: str) -> Mapping[str, Any]:
         store = default_store()
         test = store.frame(divided.folds[-1].test)
-        with opened(fitted.scorers[-1]) as scorer:
+        with opened(fitted.scorers[-1], config) as scorer:
             challenging = scorer.scores(test)
             # the champion looks back on the challenger's history: both score the same moment
             defending = defending_scores(

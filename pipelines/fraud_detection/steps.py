@@ -42,11 +42,22 @@ from shared.contracts.table import check_table
 from shared.data.store import Ref, default_store
 from shared.monitoring.profile import reference_profile
 from shared.orchestration.bundled import stored_bundle
+from shared.orchestration.overrides import as_by_default
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
 from shared.orchestration.stored import Evidence, Source, identified, stored_folder
 from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
+
+# Settings that only judge or explain what was learnt.
+NOT_LEARNT = (
+    "preset",
+    "evaluation",
+    "explanation.num_checked",
+    "explanation.num_orders",
+    "explanation.num_planted",
+    "explanation.num_features",
+)
 
 
 def identify(source: str, config: DataConfig) -> Source:
@@ -127,6 +138,11 @@ def _unjudged(parts: Sequence[Parts]) -> Iterator[str]:
             )
 
 
+def learnt(config: FraudConfig) -> FraudConfig:
+    """What training looks at; all else is as by default, so that changing it does not train again."""
+    return as_by_default(config, NOT_LEARNT)
+
+
 @step()
 def train(ingested: Ingested, featured: Featured, divided: Divided, config: FraudConfig) -> Fitted:
     """Fit the networks of every fold anew."""
@@ -164,7 +180,7 @@ def evaluate(featured: Featured, divided: Divided, fitted: Fitted, config: Fraud
     """Every model scores the test of every fold, once."""
     store, predictions = default_store(), []
     for number, (stored, ref) in enumerate(zip(divided.folds, fitted.scorers, strict=True), start=1):
-        with opened(ref) as scorer:
+        with opened(ref, config) as scorer:
             train, test = store.frame(stored.train), store.frame(stored.test)
             predictions.append(
                 protocol_of_test.predict_fold(
@@ -204,7 +220,7 @@ def explain(
     """Explain test transactions of the served model, and check the explanations."""
     store = default_store()
     test = store.frame(divided.folds[-1].test)
-    with opened(fitted.scorers[-1]) as scorer:
+    with opened(fitted.scorers[-1], config) as scorer:
         rows = explanations.rows_to_check(scorer, test, config.explanation.num_checked)
         attribution = explanations.checked_explanation(scorer, rows, seed=config.seed)
         errors = scorer.errors(rows)
@@ -234,7 +250,7 @@ def assemble(
 ) -> Ref:
     """Write report, model card and bundle."""
     store = default_store()
-    with opened(fitted.scorers[-1]) as scorer:
+    with opened(fitted.scorers[-1], config) as scorer:
         evidence = _evidence(ingested, divided, fitted, evaluated, explained)
         summary = first_summary(
             ingested.source.name, ingested.contract, _rows(ingested, divided.folds), evidence, config

@@ -22,8 +22,9 @@ def train(source: str, config: MedicalConfig) -> RunSummary:
     identified = steps.identify(source, config.data)
     ingested = steps.ingest(identified, config.data, config.image, config.seed)
     divided = steps.split(ingested, config)
-    folds = [steps.train_fold(ingested, divided, number, config) for number in range(divided.num_folds)]
-    served = steps.train(ingested, divided, folds, config)
+    learnt = steps.learnt(config)
+    folds = [steps.train_fold(ingested, divided, number, learnt) for number in range(divided.num_folds)]
+    served = steps.train(ingested, divided, folds, learnt)
     evaluated = steps.evaluate(folds, config)
     explained = steps.explain(ingested, folds, evaluated, config)
     bundle = steps.assemble(ingested, divided, folds, served, evaluated, explained, config)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import polars as pl
 
 from pipelines.medical_segmentation.cases import Cases
 from pipelines.medical_segmentation.cases_file import load_cases, save_cases
+from pipelines.medical_segmentation.config import MedicalConfig
 from pipelines.medical_segmentation.duplicates import Pairs
 from pipelines.medical_segmentation.protocol import Division, Fold
 from pipelines.medical_segmentation.score import Scorer
@@ -90,10 +92,10 @@ class FittedFold(Served):
 
 
 @contextmanager
-def opened(stored: Ref) -> Iterator[Scorer]:
-    """A stored scorer, read from a scratch folder."""
+def opened(stored: Ref, config: MedicalConfig) -> Iterator[Scorer]:
+    """A stored scorer with the configuration of this run, read from a scratch folder."""
     with restored(stored) as folder:
-        yield Scorer.load(folder)
+        yield replace(Scorer.load(folder), config=config)
 
 
 @contextmanager

@@ -37,11 +37,15 @@ from pipelines.medical_segmentation.watched import watched_cases
 from shared.data.store import Ref, default_store
 from shared.monitoring.profile import reference_profile
 from shared.orchestration.bundled import stored_bundle
+from shared.orchestration.overrides import as_by_default
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
 from shared.orchestration.stored import Evidence, Source, identified
 from shared.orchestration.together import together
 from shared.publishing.plain import plain
+
+# Settings that only judge or explain what was learnt.
+NOT_LEARNT = ("preset", "evaluation.num_bootstraps", "explanation")
 
 
 def identify(source: str, config: DataConfig) -> Source:
@@ -89,6 +93,11 @@ def _method(cases: Cases, division: Division) -> str:
         f"{len(division.folds)} folds of whole patients: each of {cases.num_cases} cases of {patients} patients is "
         "tested once"
     )
+
+
+def learnt(config: MedicalConfig) -> MedicalConfig:
+    """What training looks at; all else is as by default, so that changing it does not train again."""
+    return as_by_default(config, NOT_LEARNT)
 
 
 @step()
@@ -147,7 +156,7 @@ def explain(
 ) -> Evidence:
     """Explain test cases, check the explanations, and keep pictures of the cases that are shown."""
     store = default_store()
-    with opened_cases(ingested.cases) as cases, _opened_all(folds) as scorers:
+    with opened_cases(ingested.cases) as cases, _opened_all(folds, config) as scorers:
         document, pictures = explain_test(scorers, cases, store.frame(evaluated.table))
     return Evidence(document=store.put_json(plain(document)), table=store.put_frame(pictures))
 
@@ -165,7 +174,7 @@ def assemble(
     """Write report, model card and bundle."""
     with (
         opened_cases(ingested.cases) as cases,
-        opened(served.scorer) as scorer,
+        opened(served.scorer, config) as scorer,
     ):
         evidence = _evidence(ingested, divided, folds, served, evaluated, explained, cases, scorer)
         rows = ingested.counts() | _counts(divided, cases)
@@ -198,9 +207,9 @@ def _trainer(cases: Cases, config: MedicalConfig) -> Trainer:
 
 
 @contextmanager
-def _opened_all(folds: Sequence[FittedFold]) -> Iterator[list[Scorer]]:
+def _opened_all(folds: Sequence[FittedFold], config: MedicalConfig) -> Iterator[list[Scorer]]:
     with ExitStack() as stack:
-        yield [stack.enter_context(opened(fold.scorer)) for fold in folds]
+        yield [stack.enter_context(opened(fold.scorer, config)) for fold in folds]
 
 
 def _evidence(

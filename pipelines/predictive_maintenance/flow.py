@@ -21,7 +21,7 @@ def train(source: str, config: MaintenanceConfig) -> RunSummary:
     """Source, contract, machines for training and test, networks, evidence, bundle, registry."""
     ingested = steps.ingest(steps.identify(source, config.data), config.data, config.seed)
     divided = steps.split(ingested, config.protocol, config.features, config.target, config.seed)
-    fitted = steps.train(ingested, divided, config)
+    fitted = steps.train(ingested, divided, steps.learnt(config))
     evaluated = steps.evaluate(ingested, divided, fitted, config)
     explained = steps.explain(ingested, divided, fitted, evaluated, config)
     bundle = steps.assemble(ingested, divided, fitted, evaluated, explained, config)

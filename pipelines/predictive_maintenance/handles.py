@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from pipelines.predictive_maintenance.config import MaintenanceConfig
 from pipelines.predictive_maintenance.fleet import Fleet
 from pipelines.predictive_maintenance.protocol import Division
 from pipelines.predictive_maintenance.schema import ReadingsSchema
@@ -65,7 +67,7 @@ class Fitted(Handle):
 
 
 @contextmanager
-def opened(stored: Ref) -> Iterator[Scorer]:
-    """A stored scorer, read from a scratch folder."""
+def opened(stored: Ref, config: MaintenanceConfig) -> Iterator[Scorer]:
+    """A stored scorer with the configuration of this run, read from a scratch folder."""
     with restored(stored) as folder, single_thread():
-        yield Scorer.load(folder)
+        yield replace(Scorer.load(folder), config=config)

@@ -38,7 +38,7 @@ def publish(
     def compare(champion: Bundle, version: str) -> Mapping[str, Any] | None:
         store, defending = default_store(), Scorer.from_bundle(champion, version)
         judged = store.frame(evaluated.table).filter("is_last", ~pl.col("is_censored"))
-        with opened(fitted.scorer) as challenging:
+        with opened(fitted.scorer, config) as challenging:
             if challenging.forecaster is None or defending.forecaster is None or judged.is_empty():
                 return None
             asked = until(store.frame(ingested.table), judged)

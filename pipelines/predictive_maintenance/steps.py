@@ -36,11 +36,15 @@ from shared.data.store import Ref, default_store
 from shared.errors import RequestError
 from shared.monitoring.profile import ReferenceProfile, reference_profile
 from shared.orchestration.bundled import stored_bundle
+from shared.orchestration.overrides import as_by_default
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
 from shared.orchestration.stored import Evidence, Source, identified, stored_folder
 from shared.publishing.plain import plain
 from shared.training.runtime import single_thread
+
+# Settings that only judge or explain what was learnt.
+NOT_LEARNT = ("preset", "evaluation", "explanation")
 
 
 def identify(source: str, config: DataConfig) -> Source:
@@ -127,6 +131,11 @@ def _notes(train: Fleet, features: FeatureConfig, preparation: Preparation, fore
         )
 
 
+def learnt(config: MaintenanceConfig) -> MaintenanceConfig:
+    """What training looks at; all else is as by default, so that changing it does not train again."""
+    return as_by_default(config, NOT_LEARNT)
+
+
 @step()
 def train(ingested: Ingested, divided: Divided, config: MaintenanceConfig) -> Fitted:
     """Fit networks, and on machines that they have not seen what makes their forecasts honest."""
@@ -148,7 +157,7 @@ def train(ingested: Ingested, divided: Divided, config: MaintenanceConfig) -> Fi
 def evaluate(ingested: Ingested, divided: Divided, fitted: Fitted, config: MaintenanceConfig) -> Evidence:
     """Every model forecasts the test machines, once."""
     store, fleet, division = default_store(), ingested.fleet(), divided.division()
-    with opened(fitted.scorer) as scorer:
+    with opened(fitted.scorer, config) as scorer:
         train, test = fleet.of_units(division.train), fleet.of_units(division.test)
         table = forecast_test(scorer, train, test)
         if scorer.forecaster is None or fitted.out_of_fold is None:
@@ -171,7 +180,7 @@ def explain(
     if ingested.source.generated:
         data = config.data
         truth = generate(data.num_units, data.num_sensors, data.num_regimes, data.max_life, config.seed).truth
-    with opened(fitted.scorer) as scorer:
+    with opened(fitted.scorer, config) as scorer:
         document, contributions = explanations.explain_test(
             scorer.explainer(), test, scorer.preparation, store.frame(evaluated.table), config, truth
         )
@@ -189,7 +198,7 @@ def assemble(
 ) -> Ref:
     """Write report, model card and bundle."""
     fleet, division = ingested.fleet(), divided.division()
-    with opened(fitted.scorer) as scorer:
+    with opened(fitted.scorer, config) as scorer:
         evidence = _evidence(ingested, divided, fitted, evaluated, explained, scorer, fleet)
         rows = {
             "train": fleet.of_units(division.train).num_rows,

@@ -21,7 +21,7 @@ def train(source: str, config: RecommenderConfig) -> RunSummary:
     """Source, contract, split, models, evidence, bundle, registry."""
     ingested = steps.ingest(steps.identify(source, config.data), config.data, config.seed)
     divided = steps.split(ingested, config.protocol, config.seed)
-    fitted = steps.train(ingested, divided, config)
+    fitted = steps.train(ingested, divided, steps.learnt(config))
     evaluated = steps.evaluate(ingested, divided, fitted, config)
     explained = steps.explain(ingested, divided, fitted, config)
     bundle = steps.assemble(ingested, divided, fitted, evaluated, explained, config)

@@ -29,12 +29,24 @@ from shared.data.store import Ref, default_store
 from shared.errors import RequestError
 from shared.monitoring.profile import reference_profile
 from shared.orchestration.bundled import stored_bundle
+from shared.orchestration.overrides import as_by_default
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
 from shared.orchestration.stored import Evidence, Source, identified, restored, stored_folder
 from shared.publishing.plain import plain
 
 _PROFILE_USERS = 2000  # whose lists are the reference for drift
+
+# Settings that only judge or explain what was learnt.
+NOT_LEARNT = (
+    "preset",
+    "evaluation.num_bootstraps",
+    "evaluation.num_sampled_negatives",
+    "evaluation.tail_share",
+    "explanation.num_checked",
+    "explanation.num_reasons",
+    "serving.top_n",
+)
 
 
 def identify(source: str, config: DataConfig) -> Source:
@@ -70,6 +82,11 @@ def split(ingested: Ingested, config: ProtocolConfig, seed: int) -> Divided:
     audit = audit_division(division).require()
     refs = {name: store.put_frame(part) for name, part in division.parts().items()}
     return Divided(**refs, method=division.method, audit=audit.to_json())
+
+
+def learnt(config: RecommenderConfig) -> RecommenderConfig:
+    """What training looks at; all else is as by default, so that changing it does not train again."""
+    return as_by_default(config, NOT_LEARNT)
 
 
 @step()

@@ -33,10 +33,23 @@ from pipelines.social_sentiment.watched import watched
 from shared.data.store import Ref, default_store
 from shared.monitoring.profile import reference_profile
 from shared.orchestration.bundled import stored_bundle
+from shared.orchestration.overrides import as_by_default
 from shared.orchestration.run import current_run
 from shared.orchestration.step import checkpoint_folder, step
 from shared.orchestration.stored import Evidence, Source, identified, stored_folder
 from shared.publishing.plain import plain
+
+# Settings that decide what is learnt from, or judge or explain what was learnt; each network has a seed of its own.
+NOT_LEARNT = (
+    "preset",
+    "seed",
+    "data",
+    "protocol",
+    "training.num_seeds",
+    "decision",
+    "evaluation",
+    "explanation",
+)
 
 
 def identify(source: str, config: DataConfig) -> Source:
@@ -75,9 +88,8 @@ def _method(posts: Posts, division: Division) -> str:
 
 
 def learnt(config: SentimentConfig) -> SentimentConfig:
-    """What weights depend on; all else is as by default, so that changing it does not train again."""
-    training = config.training.model_copy(update={"num_seeds": 1})
-    return SentimentConfig(text=config.text, model=config.model, training=training)
+    """What training looks at; all else is as by default, so that changing it does not train again."""
+    return as_by_default(config, NOT_LEARNT)
 
 
 @step()

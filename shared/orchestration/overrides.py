@@ -1,7 +1,7 @@
 """Frozen configurations, and changing single knobs of them by dotted key, as `--set training.epochs=30` does."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -41,6 +41,21 @@ def with_overrides(
         return type(config).model_validate(document)
     except ValidationError as error:
         raise RequestError(validation_message(error)) from error
+
+
+def as_by_default(config: Config, keys: Iterable[str]) -> Config:
+    """A copy in which these dotted keys, single knobs or whole sections, are as when nobody sets them.
+
+    For a step that does not look at them: changing them does not run it again then.
+    """
+    found, unset = (each.model_dump(mode="python", round_trip=True) for each in (config, type(config)()))
+    for key in keys:
+        *sections, name = key.split(".")
+        here, there = found, unset
+        for section in sections:
+            here, there = here[section], there[section]
+        here[name] = there[name]
+    return type(config).model_validate(found)
 
 
 def validation_message(error: ValidationError) -> str:
