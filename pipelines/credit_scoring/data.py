@@ -18,7 +18,7 @@ from pipelines.credit_scoring.generator import SCHEMA as SYNTHETIC_SCHEMA
 from pipelines.credit_scoring.generator import generate
 from pipelines.credit_scoring.infer import with_inferred_columns
 from pipelines.credit_scoring.schema import COMMON_COLUMNS, ColumnMap, LenderSchema
-from shared.data.columns import AbsentColumn, absent, renamed
+from shared.data.columns import absent, renamed
 from shared.data.datasets import locate
 from shared.data.own_table import own_table_path
 from shared.data.tables import read_table
@@ -67,7 +67,7 @@ def read_to_train(path: Path, columns: ColumnMap, name: str) -> Applications:
     given = renamed(read_table(path, separator=columns.separator, names=columns.names), columns.rename)
     for source in columns.common_sources.values():
         if source is not None and source not in given.columns:
-            raise AbsentColumn(absent(source, given.columns))
+            raise absent(source, given.columns)
     raw = without_missing_marks(given, columns)
     notes = missing_marks_note(given, raw)
     if not columns.declares_features:
@@ -94,7 +94,7 @@ def read_to_score(path: Path, schema: LenderSchema) -> pl.DataFrame:
     raw = renamed(raw, {old: new for old, new in columns.rename.items() if old in raw.columns})
     identity = columns.application_id
     if identity is not None and not {identity, "application_id"} & set(raw.columns):
-        raise AbsentColumn(absent(identity, raw.columns))
+        raise absent(identity, raw.columns)
     return _in_contract_shape(without_missing_marks(raw, schema), schema).frame
 
 
@@ -118,7 +118,7 @@ def _in_contract_shape(raw: pl.DataFrame, schema: LenderSchema) -> Applications:
         notes.append("The table names no application id: rows are called by their number.")
     for feature in schema.feature_names:
         if feature not in raw.columns:
-            raise AbsentColumn(absent(feature, raw.columns))
+            raise absent(feature, raw.columns)
     wanted = [*schema.feature_names, *(column.name for column in schema.protected)]
     series += [raw[name] for name in wanted if name in raw.columns]
     ignored = sorted(set(raw.columns) - set(wanted) - _common_sources(schema.reading))

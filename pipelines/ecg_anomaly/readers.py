@@ -12,7 +12,7 @@ from pipelines.ecg_anomaly.leads import Samples, choose_lead, to_millivolts
 from pipelines.ecg_anomaly.schema import Annotation, Record
 from pipelines.ecg_anomaly.wfdb_files import read_wfdb, read_wfdb_annotation
 from shared.contracts.files import check_file
-from shared.data.columns import AbsentColumn, absent
+from shared.data.columns import absent
 from shared.data.tables import read_table
 from shared.errors import RequestError
 
@@ -45,7 +45,7 @@ def read_annotation(path: Path, root: Path) -> Annotation:
     frame = read_table(check_file(path, root=root))
     for name in ("sample", "symbol"):
         if name not in frame.columns:
-            raise AbsentColumn(absent(name, frame.columns))
+            raise absent(name, frame.columns)
     sample = frame["sample"].cast(pl.Int64, strict=False)
     if sample.null_count() or frame["symbol"].null_count() or (sample < 0).any():
         raise RequestError(

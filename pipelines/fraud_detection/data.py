@@ -11,7 +11,7 @@ from pipelines.fraud_detection.features import require_categories
 from pipelines.fraud_detection.generator import generate
 from pipelines.fraud_detection.public import PUBLIC_FILES, public_file, read_handbook
 from shared.data.column_map import parsed_column_map, require_declared, require_keys, source_columns
-from shared.data.columns import AbsentColumn, absent
+from shared.data.columns import absent
 from shared.data.datasets import locate
 from shared.data.flags import flags_as_numbers
 from shared.data.identifiers import ids_as_text
@@ -124,7 +124,7 @@ def _categories(raw: pl.DataFrame, config: DataConfig, sources: dict[str, str]) 
     categories = []
     for name in config.categories:
         if name not in raw.columns:
-            raise AbsentColumn(f"data.categories: {absent(name, raw.columns)}")
+            raise absent(name, raw.columns, key="data.categories")
         if name in COLUMNS or name in sources.values():
             raise RequestError(
                 f"data.categories: Expected columns with no other part to play. Received {name}: leave it out."

@@ -7,7 +7,7 @@ import polars as pl
 from pipelines.predictive_maintenance.config import DataConfig
 from pipelines.predictive_maintenance.schema import COLUMNS, Channel, Role
 from shared.contracts.consistency import RESERVED_NAMES
-from shared.data.columns import AbsentColumn, absent
+from shared.data.columns import absent
 from shared.errors import RequestError
 
 _TEXT_TYPES = (pl.String, pl.Categorical, pl.Enum)
@@ -56,7 +56,7 @@ def _holds_numbers(column: pl.Series) -> bool:
 def _require_free(raw: pl.DataFrame, key: str, names: tuple[str, ...], taken: set[str]) -> None:
     for name in names:
         if name not in raw.columns:
-            raise AbsentColumn(f"data.{key}: {absent(name, raw.columns)}")
+            raise absent(name, raw.columns, key=f"data.{key}")
         if name in taken or not name.isprintable() or names.count(name) > 1:
             raise RequestError(
                 f"data.{key}: Expected distinct columns with no other part to play. Received {name!r}: leave it out."
@@ -66,4 +66,4 @@ def _require_free(raw: pl.DataFrame, key: str, names: tuple[str, ...], taken: se
 def _require_known(units: Mapping[str, str], names: tuple[str, ...]) -> None:
     for name in units:
         if name not in names:
-            raise AbsentColumn(f"data.units: {absent(name, names)}")
+            raise absent(name, names, key="data.units")

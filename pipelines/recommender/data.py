@@ -11,7 +11,7 @@ from pipelines.recommender.generator import generate
 from pipelines.recommender.public import PUBLIC_FILES, read_public
 from pipelines.recommender.tables import Tables
 from shared.data.column_map import parsed_column_map, require_declared, require_keys, source_columns
-from shared.data.columns import AbsentColumn, absent
+from shared.data.columns import absent
 from shared.data.datasets import locate
 from shared.data.identifiers import ids_as_text
 from shared.data.moments import as_moments
@@ -116,5 +116,5 @@ def _read_attributes(path: Path, key: str, names: Mapping[str, str]) -> pl.DataF
     raw = read_table(path)
     source = key if key in raw.columns else names.get(key, key)
     if source not in raw.columns:
-        raise AbsentColumn(absent(key, raw.columns))
+        raise absent(key, raw.columns)
     return raw.select(ids_as_text(raw[source]).alias(key), pl.exclude(source))

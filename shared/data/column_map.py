@@ -49,7 +49,7 @@ def require_declared(raw: pl.DataFrame, names: Mapping[str, str]) -> None:
     """Raises RequestError when a column that the map names is not in the table."""
     for source in names.values():
         if source not in raw.columns:
-            raise AbsentColumn(absent(source, raw.columns))
+            raise absent(source, raw.columns)
 
 
 def require_keys(raw: pl.DataFrame, sources: Mapping[str, str], keys: Sequence[str]) -> None:

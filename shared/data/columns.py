@@ -66,9 +66,12 @@ def renamed(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
     return frame.rename(dict(names))
 
 
-def absent(name: str, there: Sequence[str]) -> str:
-    """The message that a column is not in the table, with close names and those that are there."""
-    return f"Expected a column {name} in the table{did_you_mean(name, there)}. {_there(there)}"
+def absent(name: str, there: Sequence[str], *, key: str = "") -> AbsentColumn:
+    """The error that a column is not in the table, with close names and those that are there; key: who asks for it."""
+    asked = f"{key}: " if key else ""
+    return AbsentColumn(
+        f"{asked}Expected a column {name} in the table{did_you_mean(name, there)}. {_there(there)}"
+    )
 
 
 def _there(columns: Sequence[str]) -> str:
