@@ -170,7 +170,7 @@ def _check_overrides(name: str, settings: Train, where: str) -> None:
 
     configure = importlib.import_module(f"{catalogue.find(name).module}.flow").configure
     try:
-        configure(settings.preset, settings.overrides)
+        configure(settings.preset, settings.source, settings.overrides)
     except RequestError as error:
         raise RequestError(f"{where}.overrides: {error}") from error
 

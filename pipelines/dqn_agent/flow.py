@@ -1,21 +1,17 @@
 """The flows: `train` from an environment to a published policy, `score` from situations to decisions."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from pipelines.dqn_agent import steps
 from pipelines.dqn_agent.config import PRESETS, AgentConfig
 from pipelines.dqn_agent.handles import Varied
-from pipelines.dqn_agent.ingest import environment_id, identify
+from pipelines.dqn_agent.ingest import identify
 from pipelines.dqn_agent.maps import require_map_features
 from pipelines.dqn_agent.publish import publish
 from pipelines.dqn_agent.score_table import score_table
 from pipelines.dqn_agent.settings import known_settings
 from pipelines.dqn_agent.train import ablations
-from shared.orchestration.flows import flow, score_of
-from shared.orchestration.overrides import preset_config, with_overrides
+from shared.orchestration.flows import flow, run_of, score_of
+from shared.orchestration.overrides import configured
 from shared.orchestration.publish import completed
-from shared.orchestration.run import run_flow
 from shared.publishing.summary import RunSummary
 
 
@@ -40,19 +36,6 @@ def train(source: str, config: AgentConfig) -> RunSummary:
     return completed(published, bundle)
 
 
-def run(
-    preset: str, source: str, overrides: Mapping[str, Any], *, use_cache: bool = True, progress: bool = False
-) -> RunSummary:
-    """Train, evaluate, explain and publish; what the command line and the schedules call."""
-    config = configure(preset, source, overrides)
-    return run_flow(train, source, config, use_cache=use_cache, progress=progress)
-
-
-def configure(preset: str, source: str, overrides: Mapping[str, Any]) -> AgentConfig:
-    """The preset's configuration, with what is known of the environment, and single knobs changed."""
-    config = preset_config(PRESETS, preset)
-    known = known_settings(environment_id(source), preset)
-    return with_overrides(config, {**known, **overrides})
-
-
+configure = configured(PRESETS, suiting=known_settings)
+run = run_of(train, configure)
 score = score_of("dqn_agent", score_table)

@@ -6,6 +6,7 @@ They lie over a preset and under what the user sets; `tiny` stays tiny. Other en
 from typing import Any
 
 from pipelines.dqn_agent.environments.register import ATARI, INVENTORY, MAINTENANCE
+from pipelines.dqn_agent.ingest import environment_id
 
 _FULL: dict[str, dict[str, Any]] = {
     "CartPole-v0": {"evaluation.solved_at": 195},
@@ -34,10 +35,11 @@ _ATARI = {
 _QUICK_STEPS, _QUICK_BATCH_SIZE = 25_000, 64
 
 
-def known_settings(env_id: str, preset: str) -> dict[str, Any]:
-    """Dotted knobs for an environment; none where it is not known."""
+def known_settings(source: str, preset: str) -> dict[str, Any]:
+    """Dotted knobs for a source's environment; none where it is not known."""
     if preset == "tiny":
         return {}
+    env_id = environment_id(source)
     found = dict(_ATARI if env_id.startswith(ATARI) else _FULL.get(env_id, {}))
     if preset == "quick" and "learning.steps" in found:
         found["learning.steps"] = min(found["learning.steps"], _QUICK_STEPS)

@@ -1,19 +1,14 @@
 """The flows: `train` from a source to a published model, `score` from recordings to beats with their scores."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from pipelines.ecg_anomaly import steps
 from pipelines.ecg_anomaly.config import PRESETS, EcgConfig
 from pipelines.ecg_anomaly.data import parse_column_map
 from pipelines.ecg_anomaly.publish import publish
 from pipelines.ecg_anomaly.score_files import score_files
 from shared.orchestration.flows import flow, run_of, score_of
-from shared.orchestration.overrides import preset_config, with_overrides
+from shared.orchestration.overrides import configured
 from shared.orchestration.publish import completed
 from shared.publishing.summary import RunSummary
-
-_PARSERS = {"data.columns": parse_column_map}
 
 
 @flow(name="ecg_anomaly-train", persist_result=False, validate_parameters=False)
@@ -32,10 +27,6 @@ def train(source: str, config: EcgConfig) -> RunSummary:
     return completed(published, bundle)
 
 
-def configure(preset: str, overrides: Mapping[str, Any]) -> EcgConfig:
-    """The preset's configuration with single knobs changed; `data.columns` may name a YAML file."""
-    return with_overrides(preset_config(PRESETS, preset), overrides, _PARSERS)
-
-
+configure = configured(PRESETS, parsers={"data.columns": parse_column_map})
 run = run_of(train, configure)
 score = score_of("ecg_anomaly", score_files)

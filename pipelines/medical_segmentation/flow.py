@@ -1,19 +1,14 @@
 """The flows: `train` from a source to a published model, `score` from images to masks and what is said of them."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from pipelines.medical_segmentation import steps
 from pipelines.medical_segmentation.config import PRESETS, MedicalConfig
 from pipelines.medical_segmentation.data import parse_column_map, parse_structures
 from pipelines.medical_segmentation.publish import publish
 from pipelines.medical_segmentation.score_files import score_files
 from shared.orchestration.flows import flow, run_of, score_of
-from shared.orchestration.overrides import preset_config, with_overrides
+from shared.orchestration.overrides import configured
 from shared.orchestration.publish import completed
 from shared.publishing.summary import RunSummary
-
-_PARSERS = {"data.columns": parse_column_map, "data.structures": parse_structures}
 
 
 @flow(name="medical_segmentation-train", persist_result=False, validate_parameters=False)
@@ -32,10 +27,8 @@ def train(source: str, config: MedicalConfig) -> RunSummary:
     return completed(published, bundle)
 
 
-def configure(preset: str, overrides: Mapping[str, Any]) -> MedicalConfig:
-    """The preset's configuration with single knobs changed; `data.columns` may name a YAML file."""
-    return with_overrides(preset_config(PRESETS, preset), overrides, _PARSERS)
-
-
+configure = configured(
+    PRESETS, parsers={"data.columns": parse_column_map, "data.structures": parse_structures}
+)
 run = run_of(train, configure)
 score = score_of("medical_segmentation", score_files)

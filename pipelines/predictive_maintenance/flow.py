@@ -1,19 +1,14 @@
 """The flows: `train` from a source to a published model, `score` from a table of readings to forecasts."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from pipelines.predictive_maintenance import steps
 from pipelines.predictive_maintenance.config import PRESETS, MaintenanceConfig
 from pipelines.predictive_maintenance.data import parse_column_map, parse_units
 from pipelines.predictive_maintenance.publish import publish
 from pipelines.predictive_maintenance.score_table import score_table
 from shared.orchestration.flows import flow, run_of, score_of
-from shared.orchestration.overrides import preset_config, with_overrides
+from shared.orchestration.overrides import configured
 from shared.orchestration.publish import completed
 from shared.publishing.summary import RunSummary
-
-_PARSERS = {"data.columns": parse_column_map, "data.units": parse_units}
 
 
 @flow(name="predictive_maintenance-train", persist_result=False, validate_parameters=False)
@@ -29,10 +24,6 @@ def train(source: str, config: MaintenanceConfig) -> RunSummary:
     return completed(published, bundle)
 
 
-def configure(preset: str, overrides: Mapping[str, Any]) -> MaintenanceConfig:
-    """The preset's configuration with single knobs changed; `data.columns` and `data.units` may name a YAML file."""
-    return with_overrides(preset_config(PRESETS, preset), overrides, _PARSERS)
-
-
+configure = configured(PRESETS, parsers={"data.columns": parse_column_map, "data.units": parse_units})
 run = run_of(train, configure)
 score = score_of("predictive_maintenance", score_table)

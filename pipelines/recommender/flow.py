@@ -1,19 +1,14 @@
 """The flows: `train` from a source to a published model, `score` from a table to recommendations."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from pipelines.recommender import steps
 from pipelines.recommender.config import PRESETS, RecommenderConfig
 from pipelines.recommender.data import parse_column_map
 from pipelines.recommender.publish import publish
 from pipelines.recommender.score_table import score_table
 from shared.orchestration.flows import flow, run_of, score_of
-from shared.orchestration.overrides import preset_config, with_overrides
+from shared.orchestration.overrides import configured
 from shared.orchestration.publish import completed
 from shared.publishing.summary import RunSummary
-
-_PARSERS = {"data.columns": parse_column_map}
 
 
 @flow(name="recommender-train", persist_result=False, validate_parameters=False)
@@ -29,10 +24,6 @@ def train(source: str, config: RecommenderConfig) -> RunSummary:
     return completed(published, bundle)
 
 
-def configure(preset: str, overrides: Mapping[str, Any]) -> RecommenderConfig:
-    """The preset's configuration with single knobs changed; `data.columns` may name a YAML file."""
-    return with_overrides(preset_config(PRESETS, preset), overrides, _PARSERS)
-
-
+configure = configured(PRESETS, parsers={"data.columns": parse_column_map})
 run = run_of(train, configure)
 score = score_of("recommender", score_table)

@@ -1,19 +1,14 @@
 """The flows: `train` from a source to a published model, `score` from posts to their sentiment and its trend."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from pipelines.social_sentiment import steps
 from pipelines.social_sentiment.config import PRESETS, SentimentConfig
 from pipelines.social_sentiment.data import parse_column_map, parse_label_names
 from pipelines.social_sentiment.publish import publish
 from pipelines.social_sentiment.score_table import score_table
 from shared.orchestration.flows import flow, run_of, score_of
-from shared.orchestration.overrides import preset_config, with_overrides
+from shared.orchestration.overrides import configured
 from shared.orchestration.publish import completed
 from shared.publishing.summary import RunSummary
-
-_PARSERS = {"data.columns": parse_column_map, "data.label_names": parse_label_names}
 
 
 @flow(name="social_sentiment-train", persist_result=False, validate_parameters=False)
@@ -34,10 +29,8 @@ def train(source: str, config: SentimentConfig) -> RunSummary:
     return completed(published, bundle)
 
 
-def configure(preset: str, overrides: Mapping[str, Any]) -> SentimentConfig:
-    """The preset's configuration with single knobs changed; maps may name a YAML file."""
-    return with_overrides(preset_config(PRESETS, preset), overrides, _PARSERS)
-
-
+configure = configured(
+    PRESETS, parsers={"data.columns": parse_column_map, "data.label_names": parse_label_names}
+)
 run = run_of(train, configure)
 score = score_of("social_sentiment", score_table)

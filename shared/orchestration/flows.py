@@ -6,7 +6,7 @@ and never writes elsewhere.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from shared.orchestration.server import configure as configure_prefect
 
@@ -14,14 +14,13 @@ configure_prefect()
 
 from prefect import flow  # noqa: E402
 
+from shared.orchestration.overrides import Config, Configure  # noqa: E402
 from shared.orchestration.run import run_flow, timed_score  # noqa: E402
 from shared.orchestration.score_log import logged  # noqa: E402
 from shared.orchestration.scoring import ScoreSummary  # noqa: E402
 from shared.publishing.summary import RunSummary  # noqa: E402
 
 __all__ = ["RunFunction", "ScoreFunction", "flow", "run_of", "score_of"]
-
-Config = TypeVar("Config")
 
 
 class RunFunction(Protocol):
@@ -46,10 +45,8 @@ class ScoreFunction(Protocol):
     ) -> ScoreSummary: ...
 
 
-def run_of(
-    train: Callable[[str, Config], RunSummary], configure: Callable[[str, Mapping[str, Any]], Config]
-) -> RunFunction:
-    """`run` of a pipeline: its training flow with the configuration that `configure(preset, overrides)` gives."""
+def run_of(train: Callable[[str, Config], RunSummary], configure: Configure[Config]) -> RunFunction:
+    """`run` of a pipeline: its training flow with the configuration that `configure` gives."""
 
     def run(
         preset: str,
@@ -59,7 +56,7 @@ def run_of(
         use_cache: bool = True,
         progress: bool = False,
     ) -> RunSummary:
-        config = configure(preset, overrides)
+        config = configure(preset, source, overrides)
         return run_flow(train, source, config, use_cache=use_cache, progress=progress)
 
     return run

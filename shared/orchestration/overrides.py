@@ -10,6 +10,7 @@ from shared.errors import RequestError
 
 Config = TypeVar("Config", bound=BaseModel)
 Parser = Callable[[Any], Any]
+Configure = Callable[[str, str, Mapping[str, Any]], Config]
 
 
 class Section(BaseModel):
@@ -56,6 +57,25 @@ def as_by_default(config: Config, keys: Iterable[str]) -> Config:
             here, there = here[section], there[section]
         here[name] = there[name]
     return type(config).model_validate(found)
+
+
+def configured(
+    presets: Mapping[str, Callable[[], Config]],
+    *,
+    parsers: Mapping[str, Parser] | None = None,
+    suiting: Callable[[str, str], Mapping[str, Any]] | None = None,
+) -> Configure[Config]:
+    """`configure(preset, source, overrides)` of a pipeline: the preset's configuration with single knobs changed.
+
+    parsers: see `with_overrides`. suiting(source, preset): knobs that suit the source, under what the user sets.
+    """
+
+    def configure(preset: str, source: str, overrides: Mapping[str, Any]) -> Config:
+        config = preset_config(presets, preset)
+        suited = suiting(source, preset) if suiting else {}
+        return with_overrides(config, {**suited, **overrides}, parsers)
+
+    return configure
 
 
 def validation_message(error: ValidationError) -> str:

@@ -51,6 +51,14 @@ def test_own_values_win_over_defaults_and_defaults_over_what_is_built_in(read):
     assert score.settle_seconds == 5
 
 
+@pytest.mark.parametrize("pipeline", [pipeline.name for pipeline in catalogue.PIPELINES])
+def test_settings_of_every_pipeline_can_be_changed_and_are_checked(read, pipeline):
+    found = read(f"pipelines: {{{pipeline}: {{train: {{preset: full, overrides: {{seed: 3}}}}}}}}")
+    assert found[f"{pipeline}-train"].settings.overrides == {"seed": 3}
+    with pytest.raises(RequestError, match=rf"{pipeline}.train.overrides: .*seeds.* There are: seed"):
+        read(f"pipelines: {{{pipeline}: {{train: {{overrides: {{seeds: 3}}}}}}}}")
+
+
 def test_deployment_that_is_not_enabled_is_left_out(read):
     found = read("pipelines: {recommender: {train: {enabled: false}}}")
     assert "recommender-train" not in found

@@ -211,7 +211,7 @@ def test_a_model_that_cannot_be_trained_is_refused_when_it_shall_be_served():
     overrides = {"models": ("popularity",), "serving.model": "ease", "linear.ease_max_items": 20}
     from pipelines.recommender.flow import configure
 
-    config = configure("tiny", overrides)
+    config = configure("tiny", "synthetic", overrides)
     ingested = steps.ingest.function(steps.identify("synthetic", config.data), config.data, 0)
     divided = steps.split.function(ingested, config.protocol, 0)
     with pytest.raises(RequestError, match="ease"):
