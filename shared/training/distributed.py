@@ -46,7 +46,10 @@ class Group:
                 tensor.detach().copy_(shared)
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """One sum over all processes in one message per type; a missing gradient counts as zero."""
+        """One sum over all processes in one message per type; a missing gradient counts as zero.
+
+        Each lies in memory as its parameter does (channels last, say): fused optimisers walk through both alike.
+        """
         if self.world == 1:
             return
         for dtype in {parameter.dtype for parameter in parameters}:
@@ -58,7 +61,7 @@ class Group:
             dist.all_reduce(flat)
             parts = flat.split([each.numel() for each in same])
             for parameter, part in zip(same, parts, strict=True):
-                parameter.grad = part.view_as(parameter)
+                parameter.grad = torch.empty_like(parameter).copy_(part.view_as(parameter))
 
     def join_rows(self, tables: Sequence[nn.Parameter]) -> None:
         """Sum over all processes of sparse gradients: everybody's entries one after the other, by rank, so that

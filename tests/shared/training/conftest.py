@@ -1,5 +1,5 @@
-"""Two small problems that the training tests share: regression with a network that uses random numbers, and
-with one that learns a sparse table."""
+"""Small problems that the training tests share: regression with a network that uses random numbers, with one that
+learns a sparse table, and with one of pictures whose weights lie channel by channel in memory."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -51,6 +51,22 @@ def loss_of_tables(model: nn.Module, batch: Batch) -> Tensor:
     return nn.functional.mse_loss(model(batch["user"]), batch["y"])
 
 
+def make_network_of_pictures() -> nn.Module:
+    torch.manual_seed(7)
+    layers = [nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Conv2d(4, 2, 3), nn.Flatten(), nn.Linear(8, 1)]
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+
+
+def make_tensors_of_pictures() -> dict[str, Tensor]:
+    picture = torch.randn(NUM_ROWS, 3, 6, 6, generator=torch.Generator().manual_seed(3))
+    return {"picture": picture, "y": picture[:, 0, 2:4, 3].sum(1, keepdim=True)}
+
+
+def loss_of_pictures(model: nn.Module, batch: Batch) -> Tensor:
+    picture = batch["picture"].contiguous(memory_format=torch.channels_last)
+    return nn.functional.mse_loss(model(picture), batch["y"])
+
+
 def everything(result: object) -> dict[str, object]:
     """All that two runs must agree on to the last bit: weights, history without times, and the generators."""
     timeless = [{k: v for k, v in row.items() if k != "seconds"} for row in result.history]  # type: ignore[attr-defined]
@@ -77,6 +93,9 @@ def problem() -> SimpleNamespace:
         network_of_tables=make_network_of_tables,
         tensors_of_tables=make_tensors_of_tables,
         loss_of_tables=loss_of_tables,
+        network_of_pictures=make_network_of_pictures,
+        tensors_of_pictures=make_tensors_of_pictures,
+        loss_of_pictures=loss_of_pictures,
     )
 
 

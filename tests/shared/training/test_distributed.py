@@ -44,12 +44,14 @@ SCRIPT = textwrap.dedent("""
         validated.append(rank)
         return problem.validation_loss(model)
 
-    # Both processes see rows that the other does not, and some that both do.
-    tables = problem.make_network_of_tables()
-    loss, data = problem.loss_of_tables, DeviceBatches(problem.make_tensors_of_tables(), 33, seed=5)
-    result = fit(tables, loss, data, FitSettings(**json.loads(sys.argv[3])))
-    weights = [tensor.tolist() for tensor in result.model.state_dict().values()]
-    (folder / f"tables-{rank}.json").write_text(json.dumps(weights))
+    # Both processes see rows of the tables that the other does not, and some that both do.
+    for kind in ("tables", "pictures"):
+        of_kind = lambda name: getattr(problem, f"{name}_of_{kind}")
+        data = DeviceBatches(of_kind("make_tensors")(), 33, seed=5)
+        settings = FitSettings(**json.loads(sys.argv[3]))
+        result = fit(of_kind("make_network")(), of_kind("loss"), data, settings)
+        weights = [tensor.tolist() for tensor in result.model.state_dict().values()]
+        (folder / f"{kind}-{rank}.json").write_text(json.dumps(weights))
 
     run("plain", validate=validate)
     assert bool(validated) == (rank == 0)
@@ -136,11 +138,16 @@ def test_two_processes_train_what_one_trains_uneven_last_batch_included(reports,
         torch.testing.assert_close(torch.tensor(mine), theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_sparse_tables_of_two_processes_become_those_of_one(reports, problem, settings):
-    data = DeviceBatches(problem.tensors_of_tables(), 33, seed=5)
-    result = fit(problem.network_of_tables(), problem.loss_of_tables, data, FitSettings(**settings))
-    assert reports["tables-0"] == reports["tables-1"]
-    for mine, theirs in zip(reports["tables-0"], result.model.state_dict().values(), strict=True):
+@pytest.mark.parametrize("kind", ["tables", "pictures"])
+def test_sparse_tables_and_weights_in_any_order_of_memory_become_those_of_one_process(
+    reports, problem, settings, kind
+):
+    network, tensors, loss = (
+        getattr(problem, f"{name}_of_{kind}") for name in ("network", "tensors", "loss")
+    )
+    result = fit(network(), loss, DeviceBatches(tensors(), 33, seed=5), FitSettings(**settings))
+    assert reports[f"{kind}-0"] == reports[f"{kind}-1"]
+    for mine, theirs in zip(reports[f"{kind}-0"], result.model.state_dict().values(), strict=True):
         torch.testing.assert_close(torch.tensor(mine), theirs, rtol=1e-4, atol=1e-5)
 
 
