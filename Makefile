@@ -28,13 +28,14 @@ $(READY): pyproject.toml uv.lock
 demo: $(READY) ## Run every pipeline on its built-in data
 	$(BIN)/fieldwork run --all --preset quick
 
-# One thread per worker: threads that wait for a descheduled partner cost more than they give. In the order of the
-# folders, since files with the most tests first would leave the few long ones for the end, one worker idle beside them.
+# One thread per worker: threads that wait for a descheduled partner cost more than they give. Three of them for two
+# cores, since one of them often waits for a browser or a server. In the order of the folders, since files with the most
+# tests first would leave the few long ones for the end, the other workers idle beside them.
 test: $(READY) ## Run all tests (PYTEST_ARGS="tests/shared -k split" for a part)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 cov: $(READY) ## Run all tests and write the coverage to htmlcov/
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=shared --cov=pipelines --cov=apps --cov-report=term --cov-report=html $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov=shared --cov=pipelines --cov=apps --cov-report=term --cov-report=html $(PYTEST_ARGS)
 
 lint: $(READY) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

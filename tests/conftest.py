@@ -99,25 +99,24 @@ def prefect_server(
         configure()
         import prefect  # noqa: F401 - afterwards the server tells Prefect's settings its address
 
-        with ExitStack() as own:
+        with ExitStack() as until_the_end:
             with file_lock(everybodys / "prefect.lock"):
-                if not address.exists():
-                    own.enter_context(local_server())()
+                if address.exists():
+                    until_the_end.enter_context(_as_if_own(address.read_text()))
+                else:
+                    until_the_end.enter_context(local_server())()
                     address.write_text(os.environ["PREFECT_API_URL"])
-                    own.callback(fcntl.flock, _at_work, fcntl.LOCK_EX)  # the others still need it
-            with _talking_to(address.read_text()):
-                yield address.read_text()
+                    until_the_end.callback(fcntl.flock, _at_work, fcntl.LOCK_EX)  # the others still need it
+            yield address.read_text()
 
 
 @contextmanager
-def _talking_to(url: str) -> Iterator[None]:
-    """Prefect talks to this server, and does not wait at the end of every flow to tell it that the flow lives."""
-    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+def _as_if_own(url: str) -> Iterator[None]:
+    """Flows and Prefect take this server for one that this process has started and waited for."""
+    from shared.orchestration import server
 
-    with (
-        patch.dict(os.environ, PREFECT_API_URL=url),
-        temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
-    ):
+    known = patch.dict(server._pending, {url: lambda: None})
+    with patch.dict(os.environ, PREFECT_API_URL=url), known, server._known_to_prefect(url):
         yield
 
 

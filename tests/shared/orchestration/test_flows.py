@@ -31,10 +31,10 @@ def score_widgets(input_path: Path, output_path: Path, *, version: str, explain:
 
 
 def test_run_gives_the_training_flow_its_source_and_the_configuration_that_was_asked_for():
-    run = run_of(train, lambda preset, overrides: {"preset": preset, **overrides})
+    run = run_of(train, lambda preset, source, overrides: {"preset": preset, "for": source, **overrides})
     summary = run("quick", "widgets.csv", {"seed": 7}, use_cache=False)
     assert summary.source == "widgets.csv"
-    assert summary.verdict == "{'preset': 'quick', 'seed': 7}, cache False"
+    assert summary.verdict == "{'preset': 'quick', 'for': 'widgets.csv', 'seed': 7}, cache False"
 
 
 def test_score_asks_for_the_champion_and_times_the_whole():

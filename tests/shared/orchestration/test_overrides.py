@@ -7,7 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import RequestError
 from shared.orchestration.overrides import Section as FrozenSection
-from shared.orchestration.overrides import preset_config, validation_message, with_overrides
+from shared.orchestration.overrides import (
+    as_by_default,
+    configured,
+    preset_config,
+    validation_message,
+    with_overrides,
+)
 
 
 class Section(BaseModel):
@@ -39,6 +45,30 @@ class Config(BaseModel):
 def test_dotted_keys_change_what_they_name_and_nothing_else():
     changed = with_overrides(Config(), {"training.epochs": 3, "seed": 7, "training.sizes": [4]})
     assert changed == Config(seed=7, training=Section(epochs=3, sizes=(4,)))
+
+
+def test_what_a_step_does_not_look_at_is_as_by_default_and_nothing_else_is():
+    config = Config(seed=7, training=Section(epochs=3, patience=2), limits={"rent": 2.0})
+    expected = Config(training=Section(epochs=3), limits={"rent": 2.0})
+    assert as_by_default(config, ("seed", "training.patience")) == expected
+    assert as_by_default(config, ("training", "limits")) == Config(seed=7)
+    assert as_by_default(config, ()) == config
+
+
+def test_settings_that_suit_a_source_lie_over_the_preset_and_under_what_the_user_sets():
+    presets = {"tiny": lambda: Config(training=Section(epochs=1, patience=1))}
+
+    def suiting(source: str, preset: str) -> dict[str, Any]:
+        return {"training.epochs": 50, "seed": 2} if (source, preset) == ("games", "tiny") else {}
+
+    configure = configured(presets, parsers={"kind": str.lower}, suiting=suiting)
+    changed = {"seed": 3, "kind": "DEEP"}
+    games = Config(seed=3, kind="deep", training=Section(epochs=50, patience=1))
+    assert configure("tiny", "games", changed) == games
+    assert configure("tiny", "shops", {}) == presets["tiny"]()
+    assert configured(presets)("tiny", "games", {"seed": 3}).training.epochs == 1
+    with pytest.raises(RequestError, match=r"Expected a preset: tiny\. Received 'huge'"):
+        configure("huge", "games", {})
 
 
 def test_a_key_with_a_parser_gets_what_the_parser_makes_of_it():
