@@ -1,6 +1,5 @@
 """Every test has a data home of its own, and no test reaches a Prefect server or a model registry of the user's."""
 
-import fcntl
 import gc
 import json
 import os
@@ -9,10 +8,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -51,14 +50,6 @@ def everybodys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _at_work(everybodys: Path) -> Iterator[IO[bytes]]:
-    """A file that every worker holds locked, together with the others, until its last test is over."""
-    with open(everybodys / "at_work", "wb") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
-        yield file
-
-
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home that no other test knows; it is not created before something is written."""
@@ -85,39 +76,20 @@ def _migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(
-    _outside_world: None,
-    _at_work: IO[bytes],
-    everybodys: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[str]:
-    """The address of one Prefect server for the tests of all workers: each would take seconds, also when idle."""
+def prefect_server(_outside_world: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one Prefect server for all tests of this process: starting one takes seconds.
+
+    Not of all workers: on SQLite three that ask one server at once wait for its locks, a minute at a time.
+    """
     from shared.orchestration.server import configure, local_server
 
-    address = everybodys / "prefect_address"
     with patch.dict(os.environ, FIELDWORK_HOME=str(tmp_path_factory.mktemp("server"))):
         configure()
         import prefect  # noqa: F401 - afterwards the server tells Prefect's settings its address
 
-        with ExitStack() as until_the_end:
-            with file_lock(everybodys / "prefect.lock"):
-                if address.exists():
-                    until_the_end.enter_context(_as_if_own(address.read_text()))
-                else:
-                    until_the_end.enter_context(local_server())()
-                    address.write_text(os.environ["PREFECT_API_URL"])
-                    until_the_end.callback(fcntl.flock, _at_work, fcntl.LOCK_EX)  # the others still need it
-            yield address.read_text()
-
-
-@contextmanager
-def _as_if_own(url: str) -> Iterator[None]:
-    """Flows and Prefect take this server for one that this process has started and waited for."""
-    from shared.orchestration import server
-
-    known = patch.dict(server._pending, {url: lambda: None})
-    with patch.dict(os.environ, PREFECT_API_URL=url), known, server._known_to_prefect(url):
-        yield
+        with local_server() as ready:
+            ready()
+            yield os.environ["PREFECT_API_URL"]
 
 
 @dataclass(frozen=True)
