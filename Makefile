@@ -29,8 +29,8 @@ demo: $(READY) ## Run every pipeline on its built-in data
 	$(BIN)/fieldwork run --all --preset quick
 
 # One thread per worker: threads that wait for a descheduled partner cost more than they give. Three of them for two
-# cores, since one of them often waits for a browser or a server. In the order of the folders, since files with the most
-# tests first would leave the few long ones for the end, the other workers idle beside them.
+# cores, since one of them often waits for a browser or a server. In the order of tests/conftest.py, since files with the
+# most tests first would leave the few long ones for the end, the other workers idle beside them.
 test: $(READY) ## Run all tests (PYTEST_ARGS="tests/shared -k split" for a part)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 

@@ -32,6 +32,12 @@ def pytest_collection() -> Generator[None, Any, Any]:
     return result
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: at the end one worker would be busy with one of them, the others idle."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _outside_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What libraries read from the environment once, when they are imported, holds for the whole session."""

@@ -27,7 +27,10 @@ def run(fieldwork_in: Any, home: Path, source: str, *settings: str) -> tuple[Any
 
 @pytest.fixture(scope="module")
 def german(tmp_path_factory, fieldwork_in) -> tuple[Any, dict[str, Any]]:
-    return run(fieldwork_in, tmp_path_factory.mktemp("german") / "home", "german_credit")
+    home = tmp_path_factory.mktemp("german") / "home"
+    return run(
+        fieldwork_in, home, "german_credit", "evaluation.num_bootstraps=200", "explanation.stability_seeds=0"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -33,9 +33,10 @@ def weights_of(result):
 def test_compiled_tier_trains_the_same_network_as_eager(problem, monkeypatch):
     from torch._inductor import config as inductor
 
-    # for two small graphs, preparing headers and vector instructions takes longer than what they save
+    # for two small graphs, preparing headers and trying vector instructions takes longer than what they save
     monkeypatch.setattr(inductor, "cpp_cache_precompile_headers", False)
     monkeypatch.setattr(inductor.cpp, "simdlen", 1)
+    monkeypatch.setattr(inductor.cpp, "vec_isa_ok", False)
     base = FitSettings(epochs=3, learning_rate=0.01, device="cpu", clip_norm=1.0)
     eager, compiled = (
         fit(smooth_network(), problem.loss, problem.data(), base.model_copy(update={"tier": tier}))
