@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -49,14 +50,8 @@ def as_by_default(config: Config, keys: Iterable[str]) -> Config:
 
     For a step that does not look at them: changing them does not run it again then.
     """
-    found, unset = (each.model_dump(mode="python", round_trip=True) for each in (config, type(config)()))
-    for key in keys:
-        *sections, name = key.split(".")
-        here, there = found, unset
-        for section in sections:
-            here, there = here[section], there[section]
-        here[name] = there[name]
-    return type(config).model_validate(found)
+    unset = type(config)()
+    return with_overrides(config, {key: attrgetter(key)(unset) for key in keys})
 
 
 def configured(
